@@ -39,8 +39,12 @@ void *ash_alloc_zero(size_t size_bytes)
 
 void *ash_alloc_array(size_t count, size_t item_bytes)
 {
+    size_t size_bytes;
     if (count == 0 || item_bytes == 0)
         count = item_bytes = 1;
+    /* calloc would check the product too, but AddressSanitizer's ends the program instead. */
+    if (__builtin_mul_overflow(count, item_bytes, &size_bytes))
+        return NULL;
     return refused() ? NULL : calloc(count, item_bytes);
 }
 
