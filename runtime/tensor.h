@@ -21,7 +21,8 @@
  *   Q4_1  { f16 d; f16 m; uint8 q[16] }     x = d * q + m
  * A8: activations on their way into an integer matmul; made and consumed inside a plan, never stored.
  *   A row of K elements is planar: int8 q[K]; float d[K/32]; int32 sum[K/32] (the sum of the block's
- *   q). x = d * q, d = max|x| / 127 (0 for a block of zeros), q rounded to nearest, ties to even.
+ *   q). x = d * q, d = max|x| / 127 (0 where that is below FLT_MIN), q = x * (1 / d) in floats, rounded
+ *   to nearest, ties to even.
  */
 enum ash_type {
     ASH_F32,
@@ -80,14 +81,18 @@ char *ash_tensor_describe(const struct ash_tensor *tensor, char *text, size_t ca
 
 /*
  * `count` elements (a multiple of the block) between `type` and float. The definition of each format:
- * plain C, exact. From float: Q8_0 and Q4_x as ggml's reference quantisers round, F16/BF16 to nearest
- * even. A8 is a layout of whole rows: `count` is then the row's length.
- * ASH_ERR_UNSUPPORTED for I32.
+ * plain C, exact, no alignment asked for. From float: Q8_0 and Q4_x as ggml's reference quantisers
+ * round, F16/BF16 to nearest even; a block with an infinity or NaN in it comes out as some block. A8 is
+ * a layout of whole rows: `count` is then the row's length.
+ * ASH_ERR_UNSUPPORTED for I32; ASH_ERR_SHAPE for a `count` that is no multiple of the block.
  */
 enum ash_status ash_to_float(enum ash_type type, const void *in, int64_t count, float *out);
 enum ash_status ash_from_float(enum ash_type type, const float *in, int64_t count, void *out);
 
-/* IEEE 754 binary16 and bfloat16, to nearest even; plain C, any machine. */
+/*
+ * IEEE 754 binary16 and bfloat16, to nearest even; plain C, any machine. A NaN stays one and comes out
+ * quiet with the upper bits of its payload, as from x86's vcvtph2ps and vcvtps2ph.
+ */
 float ash_f16_to_float(uint16_t half);
 uint16_t ash_f16_from_float(float value);
 float ash_bf16_to_float(uint16_t half);
