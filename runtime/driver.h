@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "runtime/op.h"
+
+struct ash_config;
+struct ash_topology;
+
+/*
+ * A compute backend: one struct of functions. drivers/null is the smallest complete one and the
+ * template to copy; tests/drivers/conformance.c runs unchanged on every backend.
+ *
+ * Work is queued and the call returns; a device runs what it was given in order, and events order
+ * work between devices. An event is a point on a device's timeline (as Vulkan's timeline semaphores):
+ * a plain value that needs no release.
+ *
+ * Threads: one at a time per device. Errors: ASH_ERR_DEVICE when the device is lost (every later call
+ * on it fails the same way), ASH_ERR_NO_MEMORY when its memory is exhausted (nothing was changed).
+ */
+struct ash_driver;
+
+/* What a driver found; also the ones that cannot be used, with the reason. */
+struct ash_device_info {
+    const struct ash_driver *driver;
+    int index;             /* "opencl:0": position among the driver's devices */
+    char name[96];         /* as the maker calls it */
+    char pci[16];          /* "0000:3b:00.0", or "" */
+    uint64_t memory_bytes; /* its own memory; for a CPU, what this process may use */
+    int numa_node;         /* hwloc logical index of the nearest node; -1 = unknown */
+    bool usable;
+    char reason[192]; /* why not, and what to do: "libamdhip64.so not found: install ..." */
+};
+
+/* A device in use. Drivers put this first in a struct of their own. */
+struct ash_device {
+    const struct ash_driver *driver;
+    struct ash_device_info info;
+};
+
+/* A block of a device's memory. Drivers put this first in a struct of their own. */
+struct ash_buffer {
+    struct ash_device *device;
+    size_t size_bytes;
+    void *host; /* where the host may read and write it directly; NULL if it cannot */
+};
+
+enum ash_memory_use {
+    ASH_MEMORY_WEIGHTS, /* written once, read by every step; touched when allocated */
+    ASH_MEMORY_ARENA,   /* activations: written and read by every step; touched when allocated */
+    ASH_MEMORY_STATE,   /* caches: zeroed; backed by real memory only as it is written */
+};
+
+/* A point on a device's timeline; { NULL, 0 } has always happened. */
+struct ash_event {
+    struct ash_device *device;
+    uint64_t value;
+};
+
+/* A place in a buffer. */
+struct ash_place {
+    struct ash_buffer *buffer;
+    size_t offset_bytes;
+};
+
+/*
+ * An operator made ready for given types, shapes and params. Drivers put this first in a struct of
+ * their own. Filled by load():
+ */
+struct ash_loaded {
+    const char *kernel;       /* which kernel was chosen, for plans and traces */
+    enum ash_type activation; /* the type it reads in[0] in; the planner converts */
+    int packed_input;         /* the weight it wants in a layout of its own; 0 = none */
+    size_t packed_bytes;      /* how much memory that takes */
+};
+
+/* One step of a plan: what to run, on which shapes, on which memory. */
+struct ash_step {
+    const struct ash_op *op;
+    struct ash_loaded *loaded;
+    struct ash_args
+        args; /* shapes; params; data pointers too where the device's memory is host's */
+    struct ash_place in[ASH_MAX_INPUTS];
+    struct ash_place out;
+    int32_t phase; /* steps of one phase do not depend on each other; phases run in order */
+};
+
+/* A compiled run of steps. Drivers put what they need behind it. */
+struct ash_program;
+
+struct ash_driver {
+    const char *name; /* "cpu", "opencl", "hip" */
+
+    /* Writes up to `capacity` devices and sets *count to how many there are. A missing library or
+     * card is one unusable entry with a reason, not an error. Never crashes on half-installed
+     * drivers. `topology` may be NULL. */
+    enum ash_status (*probe)(
+        const struct ash_topology *topology, struct ash_device_info *out, int capacity, int *count);
+
+    /* Takes a device into use. `config` is borrowed until close(). */
+    enum ash_status (*open)(const struct ash_device_info *info, const struct ash_config *config,
+        struct ash_device **out);
+    void (*close)(struct ash_device *device); /* waits for its work; takes NULL */
+
+    enum ash_status (*alloc)(struct ash_device *device, size_t size_bytes, enum ash_memory_use use,
+        struct ash_buffer **out);
+    void (*free)(struct ash_buffer *buffer); /* takes NULL */
+
+    /* Chooses or compiles a kernel for these types and shapes (the largest they will have).
+     * `args->params` is borrowed until unload(). ASH_ERR_UNSUPPORTED: place it elsewhere. */
+    enum ash_status (*load)(struct ash_device *device, const struct ash_op *op,
+        const struct ash_args *args, struct ash_loaded **out);
+    void (*unload)(struct ash_device *device, struct ash_loaded *loaded); /* takes NULL */
+
+    /* Writes a weight in host memory to `to`, in the layout `loaded` wants input `input` in (its
+     * plain layout for any but the packed one). Done when the call returns. */
+    enum ash_status (*upload)(struct ash_device *device, const struct ash_loaded *loaded, int input,
+        const struct ash_tensor *weight, struct ash_place to);
+
+    /* Queues one step after the events in `after`. `batch` is borrowed until *done. */
+    enum ash_status (*launch)(struct ash_device *device, const struct ash_step *step,
+        const struct ash_batch *batch, const struct ash_event *after, int after_count,
+        struct ash_event *done);
+
+    /* Queues a copy on `device`, which owns one of the two buffers; the other is its own or has host
+     * memory. */
+    enum ash_status (*copy)(struct ash_device *device, struct ash_place to, struct ash_place from,
+        size_t size_bytes, const struct ash_event *after, int after_count, struct ash_event *done);
+
+    /* Returns when `event`, of this device, has happened; then every error of work before it is
+     * reported, once. */
+    enum ash_status (*wait)(struct ash_device *device, struct ash_event event);
+
+    /* Optional, all three or none: a whole run of steps at once, where that beats step by step.
+     * `steps` are borrowed until discard(). run() as launch(); it allocates nothing. */
+    enum ash_status (*compile)(struct ash_device *device, const struct ash_step *steps,
+        int32_t count, struct ash_program **out);
+    enum ash_status (*run)(struct ash_device *device, struct ash_program *program,
+        const struct ash_batch *batch, const struct ash_event *after, int after_count,
+        struct ash_event *done);
+    void (*discard)(struct ash_device *device, struct ash_program *program); /* takes NULL */
+};

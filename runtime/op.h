@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "runtime/batch.h"
+#include "runtime/tensor.h"
+
+#include <stdbool.h>
+
+/*
+ * An operator: declared once, as one `const struct ash_op ash_op_<name>` in kernels/<name>/<name>.c,
+ * and thereby tested (tests/kernels/), timed (`ashlar bench --ops`) and known to the planner.
+ *
+ * An operator computes one output tensor from its inputs, or updates some of its inputs in place (a
+ * cache), or both. Its rows are the unit of parallel work: any split of [0, rows) into ranges, in any
+ * order and on any number of threads, gives the same bits. Every output element has one fixed order
+ * of reduction, whatever the number of tokens in the batch.
+ */
+
+enum { ASH_MAX_INPUTS = 6 };
+
+/*
+ * The arguments of one call. While planning, shapes are the largest and data is NULL; at run time
+ * dim[0] of tensors with a run-time extent is the number at hand.
+ */
+struct ash_args {
+    struct ash_tensor in[ASH_MAX_INPUTS]; /* rank 0 = optional input left out */
+    struct ash_tensor out;                /* rank 0 = nothing but in-place updates */
+    const void *params;                   /* struct ash_<op>_params of the operator, or NULL */
+    const struct ash_batch *batch;        /* NULL while planning and for operators that need none */
+};
+
+/* The work of one call, for the planner's cost model and the benchmark's roofline. */
+struct ash_cost {
+    double flops; /* multiply-add = 2; the arithmetic the formula needs, not what a kernel does */
+    double bytes_read; /* each input byte once; caches: what the batch makes it read */
+    double bytes_written;
+};
+
+/*
+ * A CPU kernel: a pure function of its arguments. No allocation, no globals, no system call, at most
+ * 64 KiB of stack. Vector tails are read and written within the tensor's bounds.
+ */
+struct ash_kernel {
+    const char *name; /* "avx512_vnni": what it needs, in the file name's words */
+    uint64_t needs;   /* ASH_CPU_* bits of runtime/cpu.h */
+
+    /* ASH_A8 where it reads in[0] quantised: the planner converts F32 to it (an operator upstream
+     * that can write A8 does, else a `convert` step). ASH_F32: reads in[0] as accepts() finds it. */
+    enum ash_type activation;
+
+    /* Whether it can run these types and shapes, in[0] being of `activation`. NULL = all that
+     * infer() lets pass with F32 throughout. */
+    bool (*accepts)(const struct ash_args *args);
+
+    /* Ranges given to run() begin at multiples of this and end at one or at the last row. >= 1. */
+    int grain;
+
+    void (*run)(const struct ash_args *args, int64_t first_row, int64_t last_row);
+
+    /*
+     * The layout of weights is the kernel's choice, made when a model loads. `packed_input` is the
+     * input that is a weight to repack (never 0; 0 = none). pack() writes rows [first, last) of it,
+     * split as `grain` says, into `out` of pack_bytes() bytes, 64-byte aligned. run() then sees the
+     * tensor's type and shape with data in the packed layout.
+     */
+    int packed_input;
+    size_t (*pack_bytes)(const struct ash_tensor *weight);
+    void (*pack)(const struct ash_tensor *weight, int64_t first_row, int64_t last_row, void *out);
+};
+
+struct ash_op {
+    const char *name;
+    int inputs;          /* how many it takes at most */
+    int optional;        /* how many of the last ones may be left out */
+    unsigned updates;    /* bit i: in[i] is written in place (a cache) */
+    unsigned in_place;   /* bit i: out may share memory with in[i] if that dies here */
+    size_t params_bytes; /* sizeof its params struct; 0 = none */
+    bool needs_batch;
+
+    /* Checks types, shapes and params; fills type, extent and shape of *out (rank 0 if it has none).
+     * Never reads data. ASH_ERR_SHAPE with a message naming input, expected and found. */
+    enum ash_status (*infer)(const struct ash_args *args, struct ash_tensor *out);
+
+    /* How many rows of work these arguments hold. NULL = the rows of out. */
+    int64_t (*rows)(const struct ash_args *args);
+
+    void (*cost)(const struct ash_args *args, struct ash_cost *out);
+
+    /* The definition of correct: plain C, double accumulators, inputs in their unpacked layout.
+     * Computes all rows; takes every type that infer() lets pass. */
+    void (*reference)(const struct ash_args *args);
+
+    /* |kernel - reference| <= tolerance * (1 + |reference|), for outputs in F32. */
+    double tolerance;
+
+    const struct ash_kernel *kernels; /* fastest first; ends with one whose run is NULL */
+};
+
+/* Rows of work of a call: op->rows or the rows of its output. */
+static inline int64_t ash_op_rows(const struct ash_op *op, const struct ash_args *args)
+{
+    return op->rows ? op->rows(args) : ash_tensor_rows(&args->out);
+}
+
+/*
+ * Sets dim[0] of every tensor of a run-time extent to the batch's numbers, and args->batch.
+ */
+void ash_args_bind(struct ash_args *args, const struct ash_batch *batch);
+
+/*
+ * The first kernel of `op` that runs on `features` (ASH_CPU_*) and accepts `args` once in[0] is of
+ * the kernel's own activation type; NULL if there is none (then only the reference can run it).
+ */
+const struct ash_kernel *ash_op_choose(
+    const struct ash_op *op, const struct ash_args *args, uint64_t features);
+
+/* Checks the number of inputs and params against the declaration, then calls infer(). */
+enum ash_status ash_op_infer(
+    const struct ash_op *op, const struct ash_args *args, struct ash_tensor *out);

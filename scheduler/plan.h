@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "runtime/driver.h"
+#include "scheduler/graph.h"
+
+struct ash_trace;
+
+/*
+ * A plan: a graph made ready to run. Made once, when a model is loaded; replayed for every batch.
+ *
+ * Planning (1) fuses what pays (an addition into the matmul before it, the conversion of activations
+ * into the operator that makes them), (2) chooses a kernel for every node, (3) cuts the list of steps
+ * into phases whose steps do not depend on each other, (4) lays all activations into one arena by
+ * lifetime, and (5) uploads the weights in the layout their kernels want. A replay then only binds the
+ * batch's numbers and runs: it allocates nothing and takes no lock.
+ *
+ * Threads: one replay at a time per plan. The graph may be destroyed once the plan is made.
+ */
+struct ash_plan;
+
+struct ash_plan_options {
+    struct ash_device *const *devices; /* >= 1; borrowed, must outlive the plan */
+    int device_count;
+    bool no_fusion;          /* one step a node, as written; for tests and comparisons */
+    struct ash_trace *trace; /* NULL = no tracing; borrowed */
+
+    /* Called while weights are uploaded, with bytes done of the total; false cancels. May be NULL. */
+    bool (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes);
+    /* Called once a weight has been uploaded and its data is no longer needed (so that a mapped file
+     * can drop the pages, and memory never holds the weights twice). May be NULL. Not called for
+     * weights that are used where they lie (see ash_plan_create). */
+    void (*release)(void *context, const struct ash_tensor *weight);
+    void *context;
+};
+
+/*
+ * A weight that no kernel wants repacked and that the device can read in host memory is used where it
+ * lies: its data must then outlive the plan (models keep the file mapped).
+ *
+ * ASH_ERR_UNSUPPORTED  no device has a kernel for some node (named in the message)
+ * ASH_ERR_NO_MEMORY    weights, arena or states do not fit; the message says how much was wanted
+ * ASH_ERR_CANCELED     progress() returned false
+ */
+enum ash_status ash_plan_create(
+    const struct ash_graph *graph, const struct ash_plan_options *options, struct ash_plan **out);
+void ash_plan_destroy(struct ash_plan *plan); /* takes NULL */
+
+/*
+ * Replays the plan on a batch and returns when its outputs can be read.
+ * ASH_ERR_LIMIT  more tokens or outputs than the graph was made for. ASH_ERR_DEVICE  as the driver's.
+ */
+enum ash_status ash_plan_run(struct ash_plan *plan, const struct ash_batch *batch);
+
+/* An output after a replay, in host memory; valid until the next replay. NULL if `value` was not
+ * marked as one. */
+const struct ash_tensor *ash_plan_output(const struct ash_plan *plan, ash_value value);
+
+/* Where a state lies, for copying cache pages; buffer NULL if there is no such state. */
+struct ash_place ash_plan_state(const struct ash_plan *plan, ash_value value);
+
+/* What the plan holds, for `ashlar plan`, tests and traces. */
+struct ash_plan_summary {
+    int32_t nodes; /* of the graph */
+    int32_t steps, phases;
+    uint64_t weight_bytes; /* uploaded, in the kernels' layouts */
+    uint64_t mapped_bytes; /* weights used where they lie */
+    uint64_t state_bytes;
+    uint64_t arena_bytes;
+    uint64_t unshared_bytes; /* what the arena would take without sharing by lifetime */
+};
+struct ash_plan_step {
+    const char *name; /* of the graph's node: "blk.3.ffn_down" */
+    const struct ash_step *step;
+    struct ash_cost cost; /* for the batch asked about */
+    int64_t arena_offset; /* of its output; -1 if it is not in the arena */
+    int32_t last_phase;   /* in which its output is read for the last time */
+};
+void ash_plan_summary(const struct ash_plan *plan, struct ash_plan_summary *out);
+/* `batch` may be NULL: costs are then for the largest batch. */
+enum ash_status ash_plan_step_at(const struct ash_plan *plan, int32_t index,
+    const struct ash_batch *batch, struct ash_plan_step *out);
