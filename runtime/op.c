@@ -17,6 +17,14 @@ void ash_args_bind(struct ash_args *args, const struct ash_batch *batch)
     args->batch = batch;
 }
 
+static bool is_f32(const struct ash_args *args)
+{
+    bool f32 = args->out.rank == 0 || args->out.type == ASH_F32;
+    for (int i = 0; i < ASH_MAX_INPUTS; i++)
+        f32 = f32 && (args->in[i].rank == 0 || args->in[i].type == ASH_F32);
+    return f32;
+}
+
 static bool runs(const struct ash_kernel *kernel, const struct ash_args *args, uint64_t features)
 {
     if ((kernel->needs & features) != kernel->needs)
@@ -28,7 +36,7 @@ static bool runs(const struct ash_kernel *kernel, const struct ash_args *args, u
             return false; /* the planner converts whole blocks of F32 only */
         asked.in[0].type = kernel->activation;
     }
-    return !kernel->accepts || kernel->accepts(&asked);
+    return kernel->accepts ? kernel->accepts(&asked) : is_f32(&asked);
 }
 
 const struct ash_kernel *ash_op_choose(

@@ -48,8 +48,9 @@ struct ash_kernel {
      * that can write A8 does, else a `convert` step). ASH_F32: reads in[0] as accepts() finds it. */
     enum ash_type activation;
 
-    /* Whether it can run these types and shapes, in[0] being of `activation`. NULL = all that
-     * infer() lets pass with F32 throughout. */
+    /* Whether it can run these types and shapes, in[0] being of `activation`, and write `out` in the
+     * type it has there (the planner tries A8 where every reader wants it). NULL = all that infer()
+     * lets pass with F32 throughout. */
     bool (*accepts)(const struct ash_args *args);
 
     /* Ranges given to run() begin at multiples of this and end at one or at the last row. >= 1. */
@@ -68,6 +69,18 @@ struct ash_kernel {
     void (*pack)(const struct ash_tensor *weight, int64_t first_row, int64_t last_row, void *out);
 };
 
+/*
+ * An operator that another can do on its way, as a matmul does the addition after it: `op` reads the
+ * absorbing one's result as its input `result`, and has one more input, which becomes the absorbing
+ * one's (optional) input `input`. The planner asks infer() whether the shapes allow it. The bits of
+ * the result must not depend on whether it was done.
+ */
+struct ash_absorb {
+    const struct ash_op *op; /* without params */
+    int result;
+    int input;
+};
+
 struct ash_op {
     const char *name;
     int inputs;          /* how many it takes at most */
@@ -76,8 +89,10 @@ struct ash_op {
     unsigned in_place;   /* bit i: out may share memory with in[i] if that dies here */
     size_t params_bytes; /* sizeof its params struct; 0 = none */
     bool needs_batch;
+    const struct ash_absorb *absorbs; /* ends with one whose op is NULL; NULL = none */
 
     /* Checks types, shapes and params; fills type, extent and shape of *out (rank 0 if it has none).
+     * dim[0] of a run-time extent that no input tells may be left 1: the graph knows the largest.
      * Never reads data. ASH_ERR_SHAPE with a message naming input, expected and found. */
     enum ash_status (*infer)(const struct ash_args *args, struct ash_tensor *out);
 
