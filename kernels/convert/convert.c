@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/convert/convert_internal.h"
+#include "runtime/cpu.h"
+
+#include <stddef.h>
+
+static enum ash_status infer(const struct ash_args *args, struct ash_tensor *out)
+{
+    const struct ash_convert_params *params = args->params;
+    const struct ash_tensor *in = &args->in[0];
+    if (in->type != ASH_F32)
+        return ash_fail(
+            ASH_ERR_SHAPE, "convert: input must be F32, is %s", ash_type_info(in->type)->name);
+    if ((int)params->to < 0 || params->to >= ASH_TYPE_COUNT || params->to == ASH_I32)
+        return ash_fail(
+            ASH_ERR_ARGUMENT, "convert: no conversion from F32 to type %d", (int)params->to);
+    ASH_TRY(ash_tensor_init(params->to, in->rank, in->dim, out));
+    out->extent = in->extent;
+    return ASH_OK;
+}
+
+static void cost(const struct ash_args *args, struct ash_cost *out)
+{
+    *out = (struct ash_cost){
+        .flops = 3.0 * (double)ash_tensor_elements(&args->in[0]), /* magnitude, scale, sum */
+        .bytes_read = (double)ash_tensor_bytes(&args->in[0]),
+        .bytes_written = (double)ash_tensor_bytes(&args->out),
+    };
+}
+
+static bool makes_a8(const struct ash_args *args)
+{
+    return ((const struct ash_convert_params *)args->params)->to == ASH_A8;
+}
+
+static const struct ash_kernel kernels[] = {
+#ifdef __x86_64__
+    { .name = "avx512",
+        .needs = ASH_CPU_AVX512,
+        .accepts = makes_a8,
+        .grain = 1,
+        .run = ash_convert_avx512 },
+    { .name = "avx2",
+        .needs = ASH_CPU_AVX2,
+        .accepts = makes_a8,
+        .grain = 1,
+        .run = ash_convert_avx2 },
+#endif
+    { .run = NULL },
+};
+
+const struct ash_op ash_op_convert = {
+    .name = "convert",
+    .inputs = 1,
+    .params_bytes = sizeof(struct ash_convert_params),
+    .infer = infer,
+    .cost = cost,
+    .reference = ash_convert_ref,
+    .tolerance = 0, /* the same bits */
+    .kernels = kernels,
+};
