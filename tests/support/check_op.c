@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/support/check_op.h"
+
+#include "kernels/a8.h"
+#include "runtime/cpu.h"
+#include "tests/support/check_internal.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <string.h>
+
+enum { FAILURES_SHOWN = 12, WIDE_FACTOR = 64 };
+
+/* What is being checked right now, and how often it failed. */
+struct check {
+    const struct ash_op *op;
+    const struct ash_case *row;
+    const struct ash_kernel *kernel;
+    const struct kind *kind;
+    enum ash_type out_type; /* asked for: the inferred one, or A8 */
+    bool quantised;         /* A8 in the place of an inferred F32 */
+    FILE *report;
+    int failures;
+};
+
+static void fail(struct check *check, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void fail(struct check *check, const char *format, ...)
+{
+    if (check->failures++ >= FAILURES_SHOWN)
+        return;
+    fprintf(check->report, "%s, case \"%s\"", check->op->name, check->row->name);
+    if (check->kernel)
+        fprintf(check->report, ", kernel %s", check->kernel->name);
+    if (check->kind)
+        fprintf(check->report, ", input \"%s\"", check->kind->name);
+    if (check->quantised)
+        fprintf(check->report, ", output in A8");
+    fprintf(check->report, ": ");
+    va_list list;
+    va_start(list, format);
+    vfprintf(check->report, format, list);
+    va_end(list);
+    fprintf(check->report, "\n");
+}
+
+/* What the reference says: the output at [0], updated inputs after it, with the error let pass. */
+struct expected {
+    float *values[1 + ASH_MAX_INPUTS], *bound[1 + ASH_MAX_INPUTS];
+};
+
+static void finish_expected(struct expected *expected)
+{
+    for (int i = 0; i <= ASH_MAX_INPUTS; i++) {
+        free(expected->values[i]);
+        free(expected->bound[i]);
+    }
+}
+
+/* Which tensor a result is: the output (input -1) or an input; rank 0 if there is none. */
+static struct ash_tensor result_of(const struct call *call, const struct ash_op *op, int input)
+{
+    if (input < 0)
+        return call->args.out;
+    return op->updates >> input & 1 ? call->args.in[input] : (struct ash_tensor){ 0 };
+}
+
+static void run_reference(const struct problem *problem, float *values[1 + ASH_MAX_INPUTS])
+{
+    struct call call;
+    struct selection all = selection_all(problem);
+    call_init(&call, problem, &all, NULL, ASH_F32, 0, 0);
+    problem->op->reference(&call.args);
+    for (int input = -1; input < ASH_MAX_INPUTS; input++) {
+        struct ash_tensor result = result_of(&call, problem->op, input);
+        if (result.rank == 0)
+            continue;
+        values[1 + input] =
+            calloc((size_t)ash_tensor_elements(&result) + 1, sizeof *values[1 + input]);
+        call_values(problem->row, &result, input, values[1 + input]);
+    }
+    call_finish(&call);
+}
+
+/* The step between neighbouring values of a type, at |value| in a block that reaches `largest`. */
+static double type_step(enum ash_type type, double value, double largest)
+{
+    if (type == ASH_F16)
+        return fabs(value) * 0x1p-10 + 0x1p-24;
+    return type == ASH_Q8_0 ? largest / 127 * 1.02 : 0;
+}
+
+static void init_bounds(const struct problem *problem, const struct ash_tensor *tensor,
+    const float *values, float *bound)
+{
+    int64_t count = ash_tensor_elements(tensor);
+    for (int64_t i = 0; i < count; i++) {
+        double largest = 0;
+        for (int64_t e = i / 32 * 32; tensor->type == ASH_Q8_0 && e < i / 32 * 32 + 32; e++)
+            largest = fmax(largest, fabs((double)values[e]));
+        bound[i] = (float)(problem->op->tolerance * (1 + fabs((double)values[i])) +
+                           type_step(tensor->type, (double)values[i], largest));
+    }
+}
+
+/* Far from 1, a row may be off by as much as rounding of the inputs alone would move it. */
+static void widen_bounds(const struct problem *problem, const struct ash_tensor *shape, int result,
+    struct expected *expected)
+{
+    int64_t columns = ash_tensor_columns(shape), rows = ash_tensor_rows(shape);
+    for (uint64_t seed = 1; seed <= 3; seed++) {
+        struct problem moved;
+        problem_init(&moved, problem->op, problem->row, problem->kind, problem->rounded);
+        problem_perturb(&moved, seed);
+        float *values[1 + ASH_MAX_INPUTS] = { 0 };
+        run_reference(&moved, values);
+        for (int64_t r = 0; r < rows; r++) {
+            float most = 0, *bound = expected->bound[result] + r * columns;
+            for (int64_t c = 0; c < columns; c++)
+                most = fmaxf(most, fabsf(values[result][r * columns + c] -
+                                         expected->values[result][r * columns + c]));
+            for (int64_t c = 0; c < columns; c++)
+                bound[c] = fmaxf(bound[c], WIDE_FACTOR * most);
+        }
+        for (int i = 0; i <= ASH_MAX_INPUTS; i++)
+            free(values[i]);
+        problem_finish(&moved);
+    }
+}
+
+static void init_expected(struct expected *expected, const struct problem *problem)
+{
+    *expected = (struct expected){ 0 };
+    run_reference(problem, expected->values);
+    struct call call;
+    struct selection all = selection_all(problem);
+    call_init(&call, problem, &all, NULL, ASH_F32, 0, 0);
+    for (int input = -1; input < ASH_MAX_INPUTS; input++) {
+        struct ash_tensor result = result_of(&call, problem->op, input);
+        if (result.rank == 0)
+            continue;
+        size_t count = (size_t)ash_tensor_elements(&result);
+        expected->bound[1 + input] = calloc(count + 1, sizeof(float));
+        if (result.type == ASH_I32)
+            continue;
+        init_bounds(problem, &result, expected->values[1 + input], expected->bound[1 + input]);
+        if (problem->kind->wide)
+            widen_bounds(problem, &result, 1 + input, expected);
+    }
+    call_finish(&call);
+}
+
+static bool near(float got, float want, float bound)
+{
+    if (isnan(want) || isnan(got))
+        return isnan(want) && isnan(got);
+    if (isinf(want) || isinf(got))
+        return got == want;
+    return fabsf(got - want) <= bound;
+}
+
+/* A8 carries the sums of its blocks; values alone would not show a wrong one. */
+static void check_sums(struct check *check, const struct ash_tensor *tensor)
+{
+    int64_t columns = ash_tensor_columns(tensor);
+    for (int64_t r = 0; r < ash_tensor_rows(tensor); r++) {
+        struct ash_a8_view row = ash_a8_view(tensor->data, columns, r);
+        for (int64_t c = 0, sum = 0; c < columns; c++) {
+            sum = row.q[c] + (c % ASH_A8_BLOCK ? sum : 0);
+            if (c % ASH_A8_BLOCK == ASH_A8_BLOCK - 1 && row.sum[c / ASH_A8_BLOCK] != sum)
+                fail(check, "row %lld, block %lld: the sum is wrong", (long long)r,
+                    (long long)(c / ASH_A8_BLOCK));
+        }
+    }
+}
+
+static void compare_result(
+    struct check *check, const struct call *call, int input, const struct expected *expected)
+{
+    struct ash_tensor result = result_of(call, check->op, input);
+    if (result.rank == 0 || (check->kind->unknown && result.type != ASH_I32))
+        return;
+    if (result.type == ASH_A8)
+        check_sums(check, &result);
+    int64_t count = ash_tensor_elements(&result);
+    float *got = calloc((size_t)count + 1, sizeof *got);
+    call_values(check->row, &result, input, got);
+    const float *want = expected->values[1 + input], *bound = expected->bound[1 + input];
+    char text[96];
+    for (int64_t i = 0; i < count; i++)
+        if (!near(got[i], want[i], bound[i])) {
+            fail(check, "%s %s, row %lld, column %lld: got %.9g, expected %.9g within %.3g",
+                input < 0 ? "output" : "updated input",
+                ash_tensor_describe(&result, text, sizeof text),
+                (long long)(i / ash_tensor_columns(&result)),
+                (long long)(i % ash_tensor_columns(&result)), (double)got[i], (double)want[i],
+                (double)bound[i]);
+            break;
+        }
+    free(got);
+}
+
+static void check_untouched(struct check *check, const struct call *call)
+{
+    for (int i = 0; i < ASH_MAX_INPUTS; i++) {
+        if (!call->in[i].block)
+            continue;
+        if (!guard_intact(&call->in[i]))
+            fail(check, "wrote outside input %d", i);
+        bool overwritten = call->args.out.data == call->in[i].data;
+        if (!(check->op->updates >> i & 1) && !overwritten &&
+            memcmp(call->in[i].data, call->pristine[i], call->in[i].bytes) != 0)
+            fail(check, "wrote to input %d, which it only reads", i);
+    }
+    if (call->out.block && !guard_intact(&call->out))
+        fail(check, "wrote outside the output");
+    if (call->packed.block && !guard_intact(&call->packed))
+        fail(check, "wrote outside the packed weight");
+}
+
+/* Whether all results of two calls on the same rows are the same, bit for bit. */
+static void compare_bits(
+    struct check *check, const struct call *call, const struct call *other, const char *what)
+{
+    for (int input = -1; input < ASH_MAX_INPUTS; input++) {
+        struct ash_tensor a = result_of(call, check->op, input);
+        struct ash_tensor b = result_of(other, check->op, input);
+        if (a.rank > 0 && memcmp(a.data, b.data, ash_tensor_bytes(&a)) != 0)
+            fail(check, "%s differs %s", input < 0 ? "the output" : "an updated input", what);
+    }
+    check_untouched(check, other);
+}
+
+static void check_again(struct check *check, const struct problem *problem, const struct call *call,
+    enum split split, int flags, const char *what)
+{
+    struct call other;
+    struct selection all = selection_all(problem);
+    call_init(&other, problem, &all, check->kernel, check->out_type, flags, 0);
+    call_run(&other, check->op, check->kernel, split, problem->kind->seed + 100);
+    compare_bits(check, call, &other, what);
+    call_finish(&other);
+}
+
+static void check_in_place(
+    struct check *check, const struct problem *problem, const struct call *call)
+{
+    for (int i = 0; i < check->op->inputs; i++) {
+        const struct ash_tensor *in = &call->args.in[i];
+        if (!(check->op->in_place >> i & 1) || in->type != call->args.out.type ||
+            memcmp(in->dim, call->args.out.dim, sizeof in->dim) != 0)
+            continue;
+        struct call other;
+        struct selection all = selection_all(problem);
+        call_init(&other, problem, &all, check->kernel, check->out_type, CALL_IN_PLACE, i);
+        call_run(&other, check->op, check->kernel, SPLIT_REVERSE, 7);
+        compare_bits(check, call, &other, "when it takes its input's place");
+        call_finish(&other);
+    }
+}
+
+/* The rows of `part` against the rows of `whole` that they are. */
+static void compare_rows(
+    struct check *check, const struct call *whole, const struct call *part, const char *what)
+{
+    const struct ash_tensor *a = &whole->args.out, *b = &part->args.out;
+    const int32_t *map = b->extent == ASH_EXTENT_TOKENS    ? part->token_row
+                         : b->extent == ASH_EXTENT_OUTPUTS ? part->output_row
+                                                           : NULL;
+    if (b->rank == 0 || !map || b->dim[0] == 0)
+        return;
+    size_t bytes = ash_tensor_bytes(b) / (size_t)b->dim[0];
+    for (int64_t r = 0; r < b->dim[0]; r++)
+        if (memcmp((const char *)a->data + (size_t)map[r] * bytes,
+                (const char *)b->data + (size_t)r * bytes, bytes) != 0) {
+            fail(check, "row %d differs %s", (int)map[r], what);
+            return;
+        }
+}
+
+/* Runs the selections one after the other, as steps of one model would. */
+static void check_steps(struct check *check, const struct problem *problem,
+    const struct call *whole, const struct selection *steps, int count, const char *what)
+{
+    struct call previous = { 0 };
+    for (int i = 0; i < count; i++) {
+        struct call call;
+        call_init(&call, problem, &steps[i], check->kernel, check->out_type, 0, 0);
+        if (i > 0)
+            call_continue(&call, &previous, check->op);
+        call_run(&call, check->op, check->kernel, SPLIT_RANDOM, (uint64_t)i);
+        compare_rows(check, whole, &call, what);
+        check_untouched(check, &call);
+        call_finish(&previous);
+        previous = call;
+    }
+    for (int i = 0; i < check->op->inputs; i++)
+        if (check->op->updates >> i & 1 && previous.in[i].block &&
+            memcmp(previous.in[i].data, whole->in[i].data, whole->in[i].bytes) != 0)
+            fail(check, "updated input %d differs %s", i, what);
+    call_finish(&previous);
+}
+
+static void check_batch_invariance(
+    struct check *check, const struct problem *problem, const struct call *whole)
+{
+    uint64_t random = problem->kind->seed + 50;
+    struct selection alone[ASH_CASE_SPANS], reversed = { .count = problem->spans };
+    struct selection early = { 0 }, late = { 0 };
+    for (int s = 0; s < problem->spans; s++) {
+        int32_t tokens = problem->span[s].tokens;
+        int32_t cut = (int32_t)check_below(&random, tokens + 1);
+        struct piece all = { s, 0, tokens };
+        alone[s] = (struct selection){ .count = 1, .piece = { all } };
+        reversed.piece[problem->spans - 1 - s] = all;
+        if (cut > 0)
+            early.piece[early.count++] = (struct piece){ s, 0, cut };
+        if (cut < tokens)
+            late.piece[late.count++] = (struct piece){ s, cut, tokens - cut };
+    }
+    /* Spans alone, one after the other; then backwards, where no cache would keep the state. */
+    check_steps(check, problem, whole, &reversed, 1, "when the spans stand the other way round");
+    bool updates = check->op->updates != 0;
+    for (int s = 0; s < problem->spans && !updates && problem->spans > 1; s++)
+        check_steps(check, problem, whole, &alone[s], 1, "when its sequence is alone");
+    struct selection steps[2];
+    int count = 0;
+    if (early.count > 0)
+        steps[count++] = early;
+    if (late.count > 0)
+        steps[count++] = late;
+    check_steps(check, problem, whole, steps, count, "when the tokens come in two chunks");
+}
+
+/* The output in A8 must be what quantising the output in F32 gives. */
+static void check_quantised(
+    struct check *check, const struct problem *problem, const struct call *call)
+{
+    struct selection all = selection_all(problem);
+    struct call plain;
+    call_init(&plain, problem, &all, check->kernel, ASH_F32, 0, 0);
+    call_run(&plain, check->op, check->kernel, SPLIT_NONE, 0);
+    const struct ash_tensor *out = &call->args.out;
+    int64_t columns = ash_tensor_columns(out);
+    size_t row_bytes = ash_tensor_row_bytes(out);
+    void *want = malloc(row_bytes);
+    for (int64_t r = 0; r < ash_tensor_rows(out); r++) {
+        const float *row = (const float *)plain.args.out.data + r * columns;
+        check_must(ash_from_float(ASH_A8, row, columns, want) == ASH_OK);
+        if (memcmp((const char *)out->data + (size_t)r * row_bytes, want, row_bytes) != 0) {
+            fail(check, "row %lld is not its output in F32, quantised", (long long)r);
+            break;
+        }
+    }
+    free(want);
+    call_finish(&plain);
+}
+
+static void check_kernel(struct check *check, const struct problem *problem)
+{
+    struct call call;
+    struct selection all = selection_all(problem);
+    call_init(&call, problem, &all, check->kernel, check->out_type, 0, 0);
+    call_run(&call, check->op, check->kernel, SPLIT_NONE, 0);
+    check_untouched(check, &call);
+    if (check->quantised) {
+        if (!check->kind->unknown)
+            check_quantised(check, problem, &call);
+    } else {
+        struct expected expected;
+        init_expected(&expected, problem);
+        for (int input = -1; input < ASH_MAX_INPUTS; input++)
+            compare_result(check, &call, input, &expected);
+        finish_expected(&expected);
+    }
+    check_again(check, problem, &call, SPLIT_RANDOM, 0, "when its rows are split");
+    check_again(check, problem, &call, SPLIT_REVERSE, CALL_MISALIGNED,
+        "when its rows come backwards from unaligned memory");
+    check_in_place(check, problem, &call);
+    check_batch_invariance(check, problem, &call);
+    call_finish(&call);
+}
+
+/* The inputs as the kernel gets them: F32 ones through A8 where it reads that. */
+static void check_kinds_of_input(struct check *check)
+{
+    for (int k = 0; k < check_kind_count; k++) {
+        if (check->row->bench && k > 0)
+            break;
+        check->kind = &check_kinds[k];
+        struct problem problem;
+        problem_init(
+            &problem, check->op, check->row, check->kind, check->kernel->activation == ASH_A8);
+        check_kernel(check, &problem);
+        problem_finish(&problem);
+    }
+    check->kind = NULL;
+}
+
+/* Whether the kernel takes these shapes, with in[0] and out of the types asked for. */
+static bool accepts(
+    const struct ash_kernel *kernel, const struct ash_args *args, enum ash_type out_type)
+{
+    struct ash_op alone = { .kernels = (struct ash_kernel[]){ *kernel, { 0 } } };
+    struct ash_args asked = *args;
+    asked.out.type = out_type;
+    bool quantised = out_type == ASH_A8 && args->out.type == ASH_F32;
+    if (quantised && (!kernel->accepts || ash_tensor_columns(&args->out) % ASH_A8_BLOCK != 0))
+        return false;
+    return ash_op_choose(&alone, &asked, ash_cpu_features()) != NULL;
+}
+
+static void check_kernels(struct check *check, const struct ash_args *args)
+{
+    const struct ash_kernel *chosen = ash_op_choose(check->op, args, ash_cpu_features());
+    if (!chosen != check->row->reference_only && ash_cpu_features() != 0)
+        fail(check, "%s", chosen ? "a kernel takes it; the case says none" : "no kernel takes it");
+    const enum ash_type out_types[] = { args->out.type, ASH_A8 };
+    int types = args->out.type == ASH_F32 ? 2 : 1;
+    for (const struct ash_kernel *kernel = check->op->kernels; kernel && kernel->run; kernel++)
+        for (int i = 0; i < types; i++) {
+            if (!accepts(kernel, args, out_types[i]))
+                continue;
+            check->kernel = kernel;
+            check->out_type = out_types[i];
+            check->quantised = i == 1;
+            check_kinds_of_input(check);
+        }
+    check->kernel = NULL;
+    check->quantised = false;
+}
+
+/* Operators without a batch read each input once and write the output once. */
+static void check_cost(struct check *check, const struct ash_args *args)
+{
+    struct ash_cost cost = { -1, -1, -1 };
+    check->op->cost(args, &cost);
+    if (!(cost.flops >= 0 && cost.bytes_read >= 0 && cost.bytes_written >= 0))
+        fail(check, "its cost was not filled in");
+    double bytes = 0;
+    for (int i = 0; i < check->op->inputs; i++)
+        bytes += args->in[i].rank > 0 ? (double)ash_tensor_bytes(&args->in[i]) : 0;
+    if (!check->op->needs_batch && cost.bytes_read != bytes)
+        fail(check, "cost says %.0f bytes read, its inputs have %.0f", cost.bytes_read, bytes);
+    double out_bytes = args->out.rank > 0 ? (double)ash_tensor_bytes(&args->out) : 0;
+    if (!check->op->updates && cost.bytes_written != out_bytes)
+        fail(check, "cost says %.0f bytes written, its output has %.0f", cost.bytes_written,
+            out_bytes);
+}
+
+static void check_case(struct check *check)
+{
+    struct problem problem;
+    problem_shape(&problem, check->op, check->row);
+    struct ash_args args = { .params = check->row->params };
+    memcpy(args.in, problem.in, sizeof args.in);
+    enum ash_status status = ash_op_infer(check->op, &args, &args.out);
+    if (status != check->row->expect) {
+        fail(check, "infer says \"%s\" (%s), not \"%s\"", ash_status_name(status),
+            status == ASH_OK ? "" : ash_error(), ash_status_name(check->row->expect));
+        return;
+    }
+    if (status != ASH_OK) {
+        if (strncmp(ash_error(), check->op->name, strlen(check->op->name)) != 0)
+            fail(check, "the message \"%s\" does not begin with its name", ash_error());
+        return;
+    }
+    struct call call;
+    struct selection all = selection_all(&problem);
+    problem_init(&problem, check->op, check->row, &check_kinds[0], false);
+    call_init(&call, &problem, &all, NULL, ASH_F32, 0, 0);
+    check_cost(check, &call.args);
+    check_kernels(check, &call.args);
+    call_finish(&call);
+    problem_finish(&problem);
+}
+
+int ash_check_op(const struct ash_op *op, const struct ash_case *cases, FILE *report)
+{
+    struct check check = { .op = op, .report = report };
+    for (const struct ash_kernel *kernel = op->kernels; kernel && kernel->run; kernel++)
+        check_must(kernel->name && kernel->grain >= 1 && kernel->packed_input < op->inputs);
+    for (check.row = cases; check.row->name; check.row++)
+        check_case(&check);
+    if (check.failures > FAILURES_SHOWN)
+        fprintf(report, "%s: %d failures in all\n", op->name, check.failures);
+    return check.failures;
+}
