@@ -61,6 +61,15 @@ enum ash_status ash_graph_status(const struct ash_graph *graph)
     return ash_fail(graph->status, "%s", graph->message);
 }
 
+ash_value ash_graph_fail(struct ash_graph *graph, enum ash_status status)
+{
+    if (graph->status == ASH_OK) {
+        graph->status = status;
+        snprintf(graph->message, sizeof graph->message, "%s", ash_error());
+    }
+    return ASH_NO_VALUE;
+}
+
 /* Appends a value of a given kind and shape. */
 static enum ash_status append_value(struct ash_graph *graph, const char *name,
     enum ash_value_kind kind, const struct ash_tensor *tensor)

@@ -48,6 +48,10 @@ void ash_graph_mark_output(struct ash_graph *graph, ash_value value);
 /* The first error of building, with its message put back for ash_error(). */
 enum ash_status ash_graph_status(const struct ash_graph *graph);
 
+/* Makes `status` (not ASH_OK), with this thread's message, the graph's error if it has none yet; for
+ * what goes wrong between two calls, such as a weight that a file lacks. Returns ASH_NO_VALUE. */
+ash_value ash_graph_fail(struct ash_graph *graph, enum ash_status status);
+
 /* What planners and drawings read. Pointers are valid until the next ash_graph_*() call. */
 struct ash_graph_value {
     const char *name;
