@@ -3,14 +3,18 @@
 
 #include "runtime/driver.h"
 
-/* Every driver of this build, ends with NULL. drivers.c is the only file that names concrete ones. */
+/* Every driver of this build, the one that "auto" should prefer first; ends with NULL. drivers.c is the
+ * only file that names concrete ones. */
 extern const struct ash_driver *const ash_drivers[];
 
 /* All devices of all drivers, usable or not. ASH_ERR_LIMIT when there are more than `capacity`. */
 enum ash_status ash_devices_probe(
     const struct ash_topology *topology, struct ash_device_info *out, int capacity, int *count);
 
-/* The device that "cpu", "opencl:1" or "auto" names. ASH_ERR_NOT_FOUND lists those there are;
+/* The device that "cpu", "opencl:1" or "auto" (the first usable one that computes in earnest) names. ASH_ERR_NOT_FOUND lists those there are;
  * ASH_ERR_UNSUPPORTED gives the reason why it cannot be used. */
 enum ash_status ash_device_find(const struct ash_device_info *devices, int count, const char *name,
     const struct ash_device_info **out);
+
+/* For drivers: returns once each of `events`, of any device, has happened; the first error of any. */
+enum ash_status ash_events_wait(const struct ash_event *events, int count);

@@ -5,6 +5,7 @@
 
 struct ash_config;
 struct ash_topology;
+struct ash_trace;
 
 /*
  * A compute backend: one struct of functions. drivers/null is the smallest complete one and the
@@ -27,6 +28,7 @@ struct ash_device_info {
     char pci[16];          /* "0000:3b:00.0", or "" */
     uint64_t memory_bytes; /* its own memory; for a CPU, what this process may use */
     int numa_node;         /* hwloc logical index of the nearest node; -1 = unknown */
+    bool host_memory; /* its steps can read host memory where it lies (weights in a mapped file) */
     bool usable;
     char reason[192]; /* why not, and what to do: "libamdhip64.so not found: install ..." */
 };
@@ -45,7 +47,7 @@ struct ash_buffer {
 };
 
 enum ash_memory_use {
-    ASH_MEMORY_WEIGHTS, /* written once, read by every step; touched when allocated */
+    ASH_MEMORY_WEIGHTS, /* written once, by upload(), which touches it; read by every step */
     ASH_MEMORY_ARENA,   /* activations: written and read by every step; touched when allocated */
     ASH_MEMORY_STATE,   /* caches: zeroed; backed by real memory only as it is written */
 };
@@ -67,7 +69,8 @@ struct ash_place {
  * their own. Filled by load():
  */
 struct ash_loaded {
-    const char *kernel;       /* which kernel was chosen, for plans and traces */
+    const char *kernel; /* which kernel was chosen, for plans and traces; loads of one operator
+                                 with the same kernel and packed_bytes pack a weight alike */
     enum ash_type activation; /* the type it reads in[0] in; the planner converts */
     int packed_input;         /* the weight it wants in a layout of its own; 0 = none */
     size_t packed_bytes;      /* how much memory that takes */
@@ -75,11 +78,11 @@ struct ash_loaded {
 
 /* One step of a plan: what to run, on which shapes, on which memory. */
 struct ash_step {
+    const char *name; /* of the graph's node, for traces */
     const struct ash_op *op;
     struct ash_loaded *loaded;
-    struct ash_args
-        args; /* shapes; params; data pointers too where the device's memory is host's */
-    struct ash_place in[ASH_MAX_INPUTS];
+    struct ash_args args; /* shapes and params; data too, where the host can reach it */
+    struct ash_place in[ASH_MAX_INPUTS]; /* buffer NULL: none, or host memory at args.in[i].data */
     struct ash_place out;
     int32_t phase; /* steps of one phase do not depend on each other; phases run in order */
 };
@@ -96,17 +99,19 @@ struct ash_driver {
     enum ash_status (*probe)(
         const struct ash_topology *topology, struct ash_device_info *out, int capacity, int *count);
 
-    /* Takes a device into use. `config` is borrowed until close(). */
+    /* Takes a device into use. `config` is borrowed until close(); NULL = the defaults. */
     enum ash_status (*open)(const struct ash_device_info *info, const struct ash_config *config,
         struct ash_device **out);
     void (*close)(struct ash_device *device); /* waits for its work; takes NULL */
 
+    /* `size_bytes` >= 1; aligned to 64 bytes. More than there can be is ASH_ERR_NO_MEMORY too. */
     enum ash_status (*alloc)(struct ash_device *device, size_t size_bytes, enum ash_memory_use use,
         struct ash_buffer **out);
     void (*free)(struct ash_buffer *buffer); /* takes NULL */
 
     /* Chooses or compiles a kernel for these types and shapes (the largest they will have).
-     * `args->params` is borrowed until unload(). ASH_ERR_UNSUPPORTED: place it elsewhere. */
+     * `args->params` is borrowed until unload(). ASH_ERR_UNSUPPORTED: place it elsewhere. Where
+     * args->out is of another type than infer() gives (A8), a kernel that writes it is asked for. */
     enum ash_status (*load)(struct ash_device *device, const struct ash_op *op,
         const struct ash_args *args, struct ash_loaded **out);
     void (*unload)(struct ash_device *device, struct ash_loaded *loaded); /* takes NULL */
@@ -131,9 +136,11 @@ struct ash_driver {
     enum ash_status (*wait)(struct ash_device *device, struct ash_event event);
 
     /* Optional, all three or none: a whole run of steps at once, where that beats step by step.
-     * `steps` are borrowed until discard(). run() as launch(); it allocates nothing. */
+     * `steps` (ordered by phase) are borrowed until discard(). run() as launch(); it allocates
+     * nothing. With a `trace` (NULL = none; borrowed likewise) run() records a span for each step and
+     * worker. */
     enum ash_status (*compile)(struct ash_device *device, const struct ash_step *steps,
-        int32_t count, struct ash_program **out);
+        int32_t count, struct ash_trace *trace, struct ash_program **out);
     enum ash_status (*run)(struct ash_device *device, struct ash_program *program,
         const struct ash_batch *batch, const struct ash_event *after, int after_count,
         struct ash_event *done);

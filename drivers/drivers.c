@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "drivers/drivers.h"
+
+#include "drivers/null/null.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const struct ash_driver *const ash_drivers[] = {
+    &ash_driver_null,
+    NULL,
+};
+
+enum ash_status ash_devices_probe(
+    const struct ash_topology *topology, struct ash_device_info *out, int capacity, int *count)
+{
+    int total = 0;
+    for (const struct ash_driver *const *driver = ash_drivers; *driver; driver++) {
+        int room = total < capacity ? capacity - total : 0, found = 0;
+        ASH_TRY((*driver)->probe(topology, room ? out + total : NULL, room, &found));
+        for (int i = 0; i < found && i < room; i++)
+            out[total + i].index = i;
+        total += found;
+    }
+    if (total > capacity)
+        return ash_fail(
+            ASH_ERR_LIMIT, "this machine has %d devices; there is room for %d", total, capacity);
+    *count = total;
+    return ASH_OK;
+}
+
+/* "cpu", "cpu:0": the driver's name, and which of its devices (the first, unless it says). */
+static bool is_named(const struct ash_device_info *info, const char *name)
+{
+    size_t length = strlen(info->driver->name);
+    if (strncmp(name, info->driver->name, length) != 0)
+        return false;
+    char full[64];
+    snprintf(full, sizeof full, ":%d", info->index);
+    const char *rest = name + length;
+    return (*rest == '\0' && info->index == 0) || strcmp(rest, full) == 0;
+}
+
+static bool is_wanted(const struct ash_device_info *info, const char *name)
+{
+    if (strcmp(name, "auto") == 0)
+        return info->usable && info->driver != &ash_driver_null;
+    return is_named(info, name);
+}
+
+/* "auto, cpu:0, null:0": what a user may write. */
+static void list_names(
+    const struct ash_device_info *devices, int count, char *text, size_t capacity)
+{
+    size_t used = (size_t)snprintf(text, capacity, "auto");
+    for (int i = 0; i < count && used < capacity; i++)
+        used += (size_t)snprintf(
+            text + used, capacity - used, ", %s:%d", devices[i].driver->name, devices[i].index);
+}
+
+enum ash_status ash_device_find(const struct ash_device_info *devices, int count, const char *name,
+    const struct ash_device_info **out)
+{
+    for (int i = 0; i < count; i++) {
+        const struct ash_device_info *info = &devices[i];
+        if (!is_wanted(info, name))
+            continue;
+        if (!info->usable)
+            return ash_fail(
+                ASH_ERR_UNSUPPORTED, "device %s cannot be used: %s", name, info->reason);
+        *out = info;
+        return ASH_OK;
+    }
+    char names[512];
+    list_names(devices, count, names, sizeof names);
+    return ash_fail(ASH_ERR_NOT_FOUND, "there is no device \"%s\"; there are: %s", name, names);
+}
+
+enum ash_status ash_events_wait(const struct ash_event *events, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (events[i].device)
+            ASH_TRY(events[i].device->driver->wait(events[i].device, events[i]));
+    return ASH_OK;
+}
