@@ -50,7 +50,6 @@ bool ash_ggml_type_number(enum ash_type type, uint32_t *out);
 /* Bytewise, a prefix first: the order of the sorted lists. */
 int ash_gguf_string_compare(struct ash_gguf_string a, struct ash_gguf_string b);
 
-/* Well-formed, shortest-form UTF-8 without surrogates (RFC 3629). */
 bool ash_gguf_string_is_utf8(struct ash_gguf_string string);
 
 /* Bytes of one item; 0 for strings and arrays. */

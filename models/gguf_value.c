@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reads values out of a checked file: the right type, within the right range, or a clear refusal. */
 #include "models/gguf_internal.h"
+#include "models/utf8.h"
 
 #include <assert.h>
 #include <float.h>
@@ -58,35 +59,12 @@ bool ash_gguf_string_is(struct ash_gguf_string string, const char *text)
     return ash_gguf_string_compare(string, (struct ash_gguf_string){ text, strlen(text) }) == 0;
 }
 
-/* Bytes of the UTF-8 character at `text`; 0 when there is none. */
-static size_t character_bytes(const uint8_t *text, size_t left)
-{
-    static const uint32_t least[5] = { 0, 0, 0x80, 0x800, 0x10000 };
-    size_t length = text[0] < 0x80             ? 1
-                    : (text[0] & 0xE0) == 0xC0 ? 2
-                    : (text[0] & 0xF0) == 0xE0 ? 3
-                    : (text[0] & 0xF8) == 0xF0 ? 4
-                                               : 0;
-    if (length <= 1 || length > left)
-        return length <= left ? length : 0;
-    uint32_t code = text[0] & (0x7FU >> length);
-    for (size_t i = 1; i < length; i++) {
-        if ((text[i] & 0xC0) != 0x80)
-            return 0;
-        code = code << 6 | (text[i] & 0x3F);
-    }
-    bool surrogate = code >= 0xD800 && code <= 0xDFFF;
-    return code < least[length] || code > 0x10FFFF || surrogate ? 0 : length;
-}
-
 bool ash_gguf_string_is_utf8(struct ash_gguf_string string)
 {
-    for (size_t at = 0; at < string.length;) {
-        size_t length = character_bytes((const uint8_t *)string.text + at, string.length - at);
-        if (length == 0)
+    uint32_t point;
+    for (size_t at = 0, used; at < string.length; at += used)
+        if (ash_utf8_next(string.text + at, string.length - at, &point, &used) != ASH_UTF8_VALID)
             return false;
-        at += length;
-    }
     return true;
 }
 

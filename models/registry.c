@@ -76,7 +76,8 @@ static enum ash_status add_text(struct ash_registry *registry, const char *text,
 {
     json_error_t error;
     json_t *root = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
-    if (!root && json_error_code(&error) == json_error_out_of_memory)
+    /* Where jansson runs out of memory it mostly just gives up, without a word. */
+    if (!root && (json_error_code(&error) == json_error_out_of_memory || !error.text[0]))
         return ash_fail_memory(length, "a list of models");
     if (!root)
         return ash_fail(ASH_ERR_FORMAT, "line %d: %s", error.line, error.text);
