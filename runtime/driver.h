@@ -47,7 +47,7 @@ struct ash_buffer {
 };
 
 enum ash_memory_use {
-    ASH_MEMORY_WEIGHTS, /* written once, by upload(), which touches it; read by every step */
+    ASH_MEMORY_WEIGHTS, /* written once, read by every step; touched when allocated */
     ASH_MEMORY_ARENA,   /* activations: written and read by every step; touched when allocated */
     ASH_MEMORY_STATE,   /* caches: zeroed; backed by real memory only as it is written */
 };

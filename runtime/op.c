@@ -1,19 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runtime/op.h"
 
-static void bind_tensor(struct ash_tensor *tensor, const struct ash_batch *batch)
-{
-    if (tensor->extent == ASH_EXTENT_TOKENS)
-        tensor->dim[0] = batch->tokens;
-    else if (tensor->extent == ASH_EXTENT_OUTPUTS)
-        tensor->dim[0] = batch->outputs;
-}
-
 void ash_args_bind(struct ash_args *args, const struct ash_batch *batch)
 {
     for (int i = 0; i < ASH_MAX_INPUTS; i++)
-        bind_tensor(&args->in[i], batch);
-    bind_tensor(&args->out, batch);
+        ash_tensor_bind(&args->in[i], batch);
+    ash_tensor_bind(&args->out, batch);
     args->batch = batch;
 }
 

@@ -117,9 +117,16 @@ static inline int64_t ash_op_rows(const struct ash_op *op, const struct ash_args
     return op->rows ? op->rows(args) : ash_tensor_rows(&args->out);
 }
 
-/*
- * Sets dim[0] of every tensor of a run-time extent to the batch's numbers, and args->batch.
- */
+/* Sets dim[0] of a tensor of a run-time extent to the batch's number. */
+static inline void ash_tensor_bind(struct ash_tensor *tensor, const struct ash_batch *batch)
+{
+    if (tensor->extent == ASH_EXTENT_TOKENS)
+        tensor->dim[0] = batch->tokens;
+    else if (tensor->extent == ASH_EXTENT_OUTPUTS)
+        tensor->dim[0] = batch->outputs;
+}
+
+/* Binds every tensor of a call, and sets args->batch. */
 void ash_args_bind(struct ash_args *args, const struct ash_batch *batch);
 
 /*

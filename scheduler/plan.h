@@ -22,8 +22,11 @@ struct ash_plan;
 struct ash_plan_options {
     struct ash_device *const *devices; /* >= 1; borrowed, must outlive the plan */
     int device_count;
-    bool no_fusion;          /* one step a node, as written; for tests and comparisons */
-    struct ash_trace *trace; /* NULL = no tracing; borrowed */
+    bool no_fusion;  /* one step a node, as written; for tests and comparisons */
+    bool no_sharing; /* each result in memory of its own; likewise */
+    struct ash_trace
+        *trace; /* NULL = no tracing; borrowed; to be written while the plan lives, whose
+                                names it shows */
 
     /* Called while weights are uploaded, with bytes done of the total; false cancels. May be NULL. */
     bool (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes);
@@ -52,8 +55,8 @@ void ash_plan_destroy(struct ash_plan *plan); /* takes NULL */
  */
 enum ash_status ash_plan_run(struct ash_plan *plan, const struct ash_batch *batch);
 
-/* An output after a replay, in host memory; valid until the next replay. NULL if `value` was not
- * marked as one. */
+/* An output after a replay, in host memory, with as many rows as the batch wanted; valid until the next
+ * replay. NULL if `value` was not marked as one. */
 const struct ash_tensor *ash_plan_output(const struct ash_plan *plan, ash_value value);
 
 /* Where a state lies, for copying cache pages; buffer NULL if there is no such state. */

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "scheduler/plan_internal.h"
+
+/*
+ * The replay: binds the numbers of the batch and hands each segment to its device. Nothing here, nor
+ * below it, allocates or takes a lock.
+ */
+
+static enum ash_status check_batch(const struct ash_plan *plan, const struct ash_batch *batch)
+{
+    if (batch->tokens < 1 || batch->outputs < 0)
+        return ash_fail(
+            ASH_ERR_ARGUMENT, "a batch of %d tokens and %d outputs", batch->tokens, batch->outputs);
+    if (batch->tokens > plan->tokens || batch->outputs > plan->outputs)
+        return ash_fail(ASH_ERR_LIMIT,
+            "%d tokens and %d outputs are more than the %lld and %lld that this plan was made for",
+            batch->tokens, batch->outputs, (long long)plan->tokens, (long long)plan->outputs);
+    return ASH_OK;
+}
+
+static enum ash_status launch_steps(struct ash_device *device, const struct ash_step *step,
+    const struct ash_step *end, const struct ash_batch *batch, struct ash_event *done)
+{
+    for (; step < end; step++) {
+        struct ash_event after = *done;
+        ASH_TRY(device->driver->launch(device, step, batch, &after, 1, done));
+    }
+    return ASH_OK;
+}
+
+/* Queues a segment after `done` and makes that the event of its end. */
+static enum ash_status run_segment(const struct ash_plan *plan, const struct plan_segment *segment,
+    const struct ash_batch *batch, struct ash_event *done)
+{
+    struct ash_device *device = plan->device[segment->device].device;
+    struct ash_event after = *done;
+    if (segment->program)
+        return device->driver->run(device, segment->program, batch, &after, 1, done);
+    return launch_steps(
+        device, &plan->step[segment->first], &plan->step[segment->end], batch, done);
+}
+
+static void bind_outputs(struct ash_plan *plan, const struct ash_batch *batch)
+{
+    for (int32_t i = 0; i < plan->output_count; i++)
+        ash_tensor_bind(&plan->output[i].tensor, batch);
+}
+
+enum ash_status ash_plan_run(struct ash_plan *plan, const struct ash_batch *batch)
+{
+    ASH_TRY(check_batch(plan, batch));
+    struct ash_event done = { 0 };
+    enum ash_status status = ASH_OK;
+    for (int32_t i = 0; i < plan->segments && status == ASH_OK; i++)
+        status = run_segment(plan, &plan->segment[i], batch, &done);
+    /* Also after an error: the batch is the caller's again when this returns. */
+    if (done.device) {
+        enum ash_status waited = done.device->driver->wait(done.device, done);
+        status = status == ASH_OK ? waited : status;
+    }
+    if (status == ASH_OK)
+        bind_outputs(plan, batch);
+    return status;
+}

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "scheduler/plan.h"
+
+#include "runtime/memory.h"
+#include "scheduler/plan_internal.h"
+
+#include <string.h>
+
+struct ash_args plan_args(const struct ash_plan *plan, const struct plan_node *node)
+{
+    struct ash_args args = { .params = node->params };
+    for (int i = 0; i < ASH_MAX_INPUTS; i++)
+        if (node->in[i] != ASH_NO_VALUE) {
+            args.in[i] = plan->value[node->in[i]].tensor;
+            args.in[i].data = NULL;
+        }
+    if (node->out != ASH_NO_VALUE) {
+        args.out = plan->value[node->out].tensor;
+        args.out.data = NULL;
+    }
+    return args;
+}
+
+bool plan_is_alike(const struct ash_tensor *a, const struct ash_tensor *b)
+{
+    return a->type == b->type && a->extent == b->extent && a->rank == b->rank &&
+           memcmp(a->dim, b->dim, sizeof a->dim) == 0;
+}
+
+enum ash_status plan_add_value(
+    struct ash_plan *plan, const struct ash_tensor *tensor, ash_value *out)
+{
+    ASH_TRY(ASH_GROW(plan->value, plan->value_capacity, plan->values));
+    *out = (ash_value)plan->values++;
+    plan->value[*out] = (struct plan_value){
+        .kind = ASH_VALUE_RESULT, .tensor = *tensor, .node = -1, .root = *out
+    };
+    return ASH_OK;
+}
+
+void plan_node_finish(struct ash_plan *plan, struct plan_node *node)
+{
+    struct ash_device *device = plan->device[node->device].device;
+    device->driver->unload(device, node->loaded);
+    ash_free(node->name);
+    ash_free(node->params);
+}
+
+/* ---- From the graph ---- */
+
+static enum ash_status import_values(struct ash_plan *plan, const struct ash_graph *graph)
+{
+    for (ash_value i = 0; i < ash_graph_values(graph); i++) {
+        const struct ash_graph_value *value = ash_graph_value_at(graph, i);
+        ash_value index;
+        ASH_TRY(plan_add_value(plan, &value->tensor, &index));
+        plan->value[index].kind = value->kind;
+        plan->value[index].output = value->output;
+        plan->value[index].node = value->producer;
+    }
+    return ASH_OK;
+}
+
+static enum ash_status import_node(struct ash_plan *plan, const struct ash_graph_node *node)
+{
+    size_t bytes = node->op->params_bytes;
+    ASH_TRY(ASH_GROW(plan->node, plan->node_capacity, plan->nodes));
+    struct plan_node *copy = &plan->node[plan->nodes++];
+    *copy = (struct plan_node){ .name = ash_strdup(node->name), .op = node->op, .out = node->out };
+    if (bytes)
+        copy->params = ash_alloc(bytes);
+    if (!copy->name || (bytes && !copy->params))
+        return ash_fail_memory(strlen(node->name) + 1 + bytes, "a plan's node");
+    if (bytes)
+        memcpy(copy->params, node->params, bytes);
+    memcpy(copy->in, node->in, sizeof copy->in);
+    for (int i = 0; i < ASH_MAX_INPUTS; i++)
+        if (node->in[i] != ASH_NO_VALUE)
+            plan->value[node->in[i]].uses++;
+    return ASH_OK;
+}
+
+static enum ash_status import(struct ash_plan *plan, const struct ash_graph *graph)
+{
+    ASH_TRY(ash_graph_status(graph));
+    if (ash_graph_nodes(graph) == 0)
+        return ash_fail(ASH_ERR_ARGUMENT, "the graph has no operators");
+    plan->tokens = ash_graph_tokens(graph);
+    plan->outputs = ash_graph_outputs(graph);
+    plan->summary.nodes = ash_graph_nodes(graph);
+    ASH_TRY(import_values(plan, graph));
+    for (int32_t i = 0; i < ash_graph_nodes(graph); i++)
+        ASH_TRY(import_node(plan, ash_graph_node_at(graph, i)));
+    return ASH_OK;
+}
+
+/* ---- Steps and segments ---- */
+
+/* One step a node, with all but the places of states and weights. */
+static enum ash_status make_steps(struct ash_plan *plan)
+{
+    plan->step = ash_alloc_array(plan->nodes, sizeof *plan->step);
+    if (!plan->step)
+        return ash_fail_memory(plan->nodes * sizeof *plan->step, "steps");
+    plan->summary.steps = (int32_t)plan->nodes;
+    for (size_t n = 0; n < plan->nodes; n++) {
+        const struct plan_node *node = &plan->node[n];
+        struct ash_step *step = &plan->step[n];
+        *step = (struct ash_step){ .name = node->name,
+            .op = node->op,
+            .loaded = node->loaded,
+            .args = plan_args(plan, node),
+            .phase = node->phase };
+        for (int i = 0; i < ASH_MAX_INPUTS; i++)
+            if (node->in[i] != ASH_NO_VALUE && plan->value[node->in[i]].kind == ASH_VALUE_RESULT) {
+                step->in[i] = plan->value[node->in[i]].place;
+                step->args.in[i].data = plan->value[node->in[i]].tensor.data;
+            }
+        if (node->out != ASH_NO_VALUE) {
+            step->out = plan->value[node->out].place;
+            step->args.out.data = plan->value[node->out].tensor.data;
+        }
+    }
+    return ASH_OK;
+}
+
+static enum ash_status compile_segment(struct ash_plan *plan, struct plan_segment *segment)
+{
+    struct ash_device *device = plan->device[segment->device].device;
+    if (!device->driver->compile)
+        return ASH_OK;
+    return device->driver->compile(device, &plan->step[segment->first],
+        segment->end - segment->first, plan->trace, &segment->program);
+}
+
+static enum ash_status make_segments(struct ash_plan *plan)
+{
+    int32_t count = 1, steps = plan->summary.steps;
+    for (int32_t i = 1; i < steps; i++)
+        count += plan->node[i].device != plan->node[i - 1].device;
+    plan->segment = ash_alloc_array((size_t)count, sizeof *plan->segment);
+    if (!plan->segment)
+        return ash_fail_memory((size_t)count * sizeof *plan->segment, "segments");
+    for (int32_t i = 0; i < steps; i++) {
+        if (i == 0 || plan->node[i].device != plan->node[i - 1].device)
+            plan->segment[plan->segments++] =
+                (struct plan_segment){ .device = plan->node[i].device, .first = i };
+        plan->segment[plan->segments - 1].end = i + 1;
+    }
+    for (int32_t i = 0; i < plan->segments; i++)
+        ASH_TRY(compile_segment(plan, &plan->segment[i]));
+    return ASH_OK;
+}
+
+/* ---- Outputs ---- */
+
+/* Outputs are read where they are made: in memory that the host can reach. */
+static enum ash_status add_output(struct ash_plan *plan, ash_value index)
+{
+    const struct plan_value *value = &plan->value[index];
+    if (!value->tensor.data)
+        return ash_fail(ASH_ERR_UNSUPPORTED,
+            "output %d lies in memory of %s, where the host cannot read it", (int)index,
+            plan->device[value->device].device->info.name);
+    plan->output[plan->output_count++] =
+        (struct plan_output){ .value = index, .tensor = value->tensor };
+    return ASH_OK;
+}
+
+static enum ash_status add_outputs(struct ash_plan *plan)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < plan->values; i++)
+        count += plan->value[i].output;
+    plan->output = ash_alloc_array(count, sizeof *plan->output);
+    if (!plan->output)
+        return ash_fail_memory(count * sizeof *plan->output, "outputs");
+    for (size_t i = 0; i < plan->values; i++)
+        if (plan->value[i].output)
+            ASH_TRY(add_output(plan, (ash_value)i));
+    return ASH_OK;
+}
+
+const struct ash_tensor *ash_plan_output(const struct ash_plan *plan, ash_value value)
+{
+    for (int32_t i = 0; i < plan->output_count; i++)
+        if (plan->output[i].value == value)
+            return &plan->output[i].tensor;
+    return NULL;
+}
+
+struct ash_place ash_plan_state(const struct ash_plan *plan, ash_value value)
+{
+    if (value < 0 || (size_t)value >= plan->values || plan->value[value].kind != ASH_VALUE_STATE)
+        return (struct ash_place){ 0 };
+    return plan->value[value].place;
+}
+
+/* ---- The life of a plan ---- */
+
+static enum ash_status take_devices(struct ash_plan *plan, const struct ash_plan_options *options)
+{
+    if (options->device_count < 1)
+        return ash_fail(ASH_ERR_ARGUMENT, "a plan needs a device to run on");
+    plan->device = ash_alloc_array((size_t)options->device_count, sizeof *plan->device);
+    if (!plan->device)
+        return ash_fail_memory((size_t)options->device_count * sizeof *plan->device, "devices");
+    plan->devices = options->device_count;
+    for (int32_t i = 0; i < plan->devices; i++)
+        plan->device[i].device = options->devices[i];
+    plan->trace = options->trace;
+    return ASH_OK;
+}
+
+static enum ash_status make(
+    struct ash_plan *plan, const struct ash_graph *graph, const struct ash_plan_options *options)
+{
+    ASH_TRY(take_devices(plan, options));
+    ASH_TRY(import(plan, graph));
+    if (!options->no_fusion)
+        plan_absorb(plan);
+    ASH_TRY(plan_place(plan, !options->no_fusion));
+    ASH_TRY(plan_set_phases(plan));
+    ASH_TRY(plan_lay_out(plan, !options->no_sharing));
+    ASH_TRY(make_steps(plan));
+    ASH_TRY(add_outputs(plan));
+    ASH_TRY(plan_add_states(plan));
+    ASH_TRY(plan_add_weights(plan, options));
+    return make_segments(plan);
+}
+
+enum ash_status ash_plan_create(
+    const struct ash_graph *graph, const struct ash_plan_options *options, struct ash_plan **out)
+{
+    struct ash_plan *plan = ash_alloc_zero(sizeof *plan);
+    if (!plan)
+        return ash_fail_memory(sizeof *plan, "a plan");
+    enum ash_status status = make(plan, graph, options);
+    if (status != ASH_OK) {
+        ash_plan_destroy(plan);
+        return status;
+    }
+    *out = plan;
+    return ASH_OK;
+}
+
+void ash_plan_destroy(struct ash_plan *plan)
+{
+    if (!plan)
+        return;
+    for (int32_t i = 0; i < plan->segments; i++) {
+        struct ash_device *device = plan->device[plan->segment[i].device].device;
+        if (plan->segment[i].program)
+            device->driver->discard(device, plan->segment[i].program);
+    }
+    for (size_t i = 0; i < plan->nodes; i++)
+        plan_node_finish(plan, &plan->node[i]);
+    for (int32_t i = 0; i < plan->devices; i++) {
+        const struct ash_driver *driver = plan->device[i].device->driver;
+        driver->free(plan->device[i].arena);
+        driver->free(plan->device[i].states);
+        driver->free(plan->device[i].weights);
+    }
+    ash_free(plan->segment);
+    ash_free(plan->output);
+    ash_free(plan->step);
+    ash_free(plan->node);
+    ash_free(plan->value);
+    ash_free(plan->device);
+    ash_free(plan);
+}
+
+/* ---- What it holds ---- */
+
+void ash_plan_summary(const struct ash_plan *plan, struct ash_plan_summary *out)
+{
+    *out = plan->summary;
+}
+
+enum ash_status ash_plan_step_at(const struct ash_plan *plan, int32_t index,
+    const struct ash_batch *batch, struct ash_plan_step *out)
+{
+    if (index < 0 || index >= plan->summary.steps)
+        return ash_fail(
+            ASH_ERR_ARGUMENT, "a plan of %d steps has no step %d", plan->summary.steps, index);
+    const struct ash_step *step = &plan->step[index];
+    const struct plan_node *node = &plan->node[index];
+    *out = (struct ash_plan_step){
+        .name = node->name, .step = step, .arena_offset = -1, .last_phase = node->phase
+    };
+    struct ash_args args = step->args;
+    if (batch)
+        ash_args_bind(&args, batch);
+    step->op->cost(&args, &out->cost);
+    if (node->out != ASH_NO_VALUE) {
+        out->arena_offset = (int64_t)plan->value[node->out].place.offset_bytes;
+        out->last_phase = plan->value[node->out].last_phase;
+    }
+    return ASH_OK;
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "scheduler/plan.h"
+
+/*
+ * A plan on its way from a graph to a list of steps. The functions below are called in their order by
+ * ash_plan_create(), each in a file of its own; what one leaves half done, ash_plan_destroy() ends.
+ */
+
+enum { PLAN_ALIGNMENT = 64 };
+
+/* The first ones are the graph's, under the same numbers; conversions add more. */
+struct plan_value {
+    enum ash_value_kind kind;
+    struct ash_tensor
+        tensor; /* the type it has in memory: A8 where fused; data once it has a place */
+    bool output;
+    bool mapped;    /* a weight that some step reads where it lies */
+    bool released;  /* a weight whose last upload has been found */
+    int32_t device; /* whose memory it is in */
+    int32_t uses;   /* inputs that read it */
+    int32_t wanted; /* readers that want it as `wanted_type` */
+    enum ash_type wanted_type;
+    int32_t node;           /* that makes it; -1 for weights and states */
+    int32_t first_phase;    /* in which it is written */
+    int32_t last_phase;     /* in which it is read for the last time */
+    ash_value root;         /* the value whose memory it takes over in place; itself if none */
+    struct ash_place place; /* of a weight: only if every reader wants it plain */
+};
+
+struct plan_node {
+    char *name; /* owned */
+    const struct ash_op *op;
+    void *params; /* owned */
+    ash_value in[ASH_MAX_INPUTS];
+    ash_value out;
+    int32_t device;
+    int32_t phase;
+    struct ash_loaded *loaded; /* owned */
+};
+
+/* What the plan holds on one device. */
+struct plan_device {
+    struct ash_device *device;
+    struct ash_buffer *weights, *states, *arena;
+    struct ash_event done;       /* its last work of this replay */
+    struct ash_trace_lane *lane; /* for drivers that do not compile */
+};
+
+struct plan_output {
+    ash_value value;
+    struct ash_tensor tensor; /* bound to the last batch */
+};
+
+/* Steps [first, end), all on one device. */
+struct plan_segment {
+    int32_t device;
+    int32_t first, end;
+    struct ash_program *program; /* NULL = launched one by one */
+};
+
+struct ash_plan {
+    int64_t tokens, outputs;
+    struct plan_value *value;
+    size_t values, value_capacity;
+    struct plan_node *node; /* once phases are set: in the order of the steps */
+    size_t nodes, node_capacity;
+    struct plan_device *device;
+    int32_t devices;
+    struct ash_step *step; /* one a node */
+    struct plan_segment *segment;
+    int32_t segments;
+    struct plan_output *output;
+    int32_t output_count;
+    struct ash_trace *trace;
+    struct ash_plan_summary summary;
+};
+
+static inline size_t plan_aligned(size_t size_bytes)
+{
+    return (size_bytes + PLAN_ALIGNMENT - 1) / PLAN_ALIGNMENT * PLAN_ALIGNMENT;
+}
+
+/* The arguments of a node as they stand: types and largest shapes, no data. */
+struct ash_args plan_args(const struct ash_plan *plan, const struct plan_node *node);
+
+/* Appends a value like `tensor`, made by no node yet. */
+enum ash_status plan_add_value(
+    struct ash_plan *plan, const struct ash_tensor *tensor, ash_value *out);
+
+/* Frees what a node owns. */
+void plan_node_finish(struct ash_plan *plan, struct plan_node *node);
+
+/* Whether two tensors have the same type and shape. */
+bool plan_is_alike(const struct ash_tensor *a, const struct ash_tensor *b);
+
+/* Whether input i of a node is written in place. */
+static inline bool plan_updates(const struct plan_node *node, int i)
+{
+    return node->op->updates >> i & 1;
+}
+
+/* plan_fuse.c: operators take in those that they absorb. */
+void plan_absorb(struct ash_plan *plan);
+
+/* plan_place.c: gives each node a device and a kernel, and each kernel its activations' type. */
+enum ash_status plan_place(struct ash_plan *plan, bool fuse);
+
+/* plan_phase.c: orders the nodes by phase; sets every value's lifetime. */
+enum ash_status plan_set_phases(struct ash_plan *plan);
+
+/* plan_arena.c: gives every result its place in the arena, sharing memory unless told not to. */
+enum ash_status plan_lay_out(struct ash_plan *plan, bool share);
+
+/* plan_weight.c: gives states and weights their places and uploads the weights. Needs plan->step. */
+enum ash_status plan_add_states(struct ash_plan *plan);
+enum ash_status plan_add_weights(struct ash_plan *plan, const struct ash_plan_options *options);
+
+/* A block of memory needed during some phases, for ash_arena_lay_out(). */
+struct arena_block {
+    size_t size_bytes; /* a multiple of PLAN_ALIGNMENT */
+    int32_t first_phase, last_phase;
+    size_t offset_bytes; /* found */
+};
+
+/*
+ * Places blocks so that no two with a phase in common overlap: the largest first, each into the
+ * smallest gap that holds it. Reorders `block`'s pointers in `order` (room for `count`) by offset.
+ * Returns how many bytes they take together.
+ */
+size_t arena_lay_out(struct arena_block *block, size_t count, struct arena_block **order);

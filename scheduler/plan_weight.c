@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "scheduler/plan_internal.h"
+
+#include "runtime/memory.h"
+
+#include <string.h>
+
+/* One weight in one layout on one device; steps that want the same share it. */
+struct upload {
+    ash_value value;
+    int32_t device;
+    size_t node; /* the first that wants it, at this input */
+    int input;
+    bool packed;
+    size_t offset_bytes, size_bytes;
+    bool last; /* of its weight: its data is not needed afterwards */
+};
+
+struct uploads {
+    struct upload *item;
+    size_t count, capacity;
+    size_t *total_bytes; /* by device */
+};
+
+/* Data in a file may lie at any offset; kernels read plain weights by their elements. */
+enum { ELEMENT_ALIGNMENT = 4 };
+
+static bool is_read_in_place(
+    const struct plan_device *device, const struct ash_tensor *weight, bool packed)
+{
+    return !packed && device->device->info.host_memory &&
+           (uintptr_t)weight->data % ELEMENT_ALIGNMENT == 0;
+}
+
+static bool is_packed_alike(const struct plan_node *a, const struct plan_node *b)
+{
+    return a->op == b->op && a->loaded->packed_input == b->loaded->packed_input &&
+           a->loaded->packed_bytes == b->loaded->packed_bytes &&
+           strcmp(a->loaded->kernel, b->loaded->kernel) == 0;
+}
+
+static const struct upload *find_upload(
+    const struct ash_plan *plan, const struct uploads *uploads, const struct upload *like)
+{
+    for (size_t i = 0; i < uploads->count; i++) {
+        const struct upload *item = &uploads->item[i];
+        if (item->value == like->value && item->device == like->device &&
+            item->packed == like->packed &&
+            (!like->packed || is_packed_alike(&plan->node[item->node], &plan->node[like->node])))
+            return item;
+    }
+    return NULL;
+}
+
+/* Notes that node `index` reads a weight as input i, and where that will lie. */
+static enum ash_status add_use(struct ash_plan *plan, struct uploads *uploads, size_t index, int i)
+{
+    const struct plan_node *node = &plan->node[index];
+    struct plan_value *value = &plan->value[node->in[i]];
+    struct upload wanted = { .value = node->in[i],
+        .device = node->device,
+        .node = index,
+        .input = i,
+        .packed = i > 0 && node->loaded->packed_input == i };
+    if (is_read_in_place(&plan->device[node->device], &value->tensor, wanted.packed)) {
+        plan->step[index].args.in[i].data = value->tensor.data;
+        plan->summary.mapped_bytes += value->mapped ? 0 : ash_tensor_bytes(&value->tensor);
+        value->mapped = true;
+        return ASH_OK;
+    }
+    const struct upload *found = find_upload(plan, uploads, &wanted);
+    if (!found) {
+        size_t *total = &uploads->total_bytes[node->device];
+        wanted.size_bytes =
+            wanted.packed ? node->loaded->packed_bytes : ash_tensor_bytes(&value->tensor);
+        wanted.offset_bytes = *total;
+        *total += plan_aligned(wanted.size_bytes);
+        ASH_TRY(ASH_GROW(uploads->item, uploads->capacity, uploads->count));
+        uploads->item[uploads->count++] = wanted;
+        found = &wanted;
+    }
+    plan->step[index].in[i].offset_bytes = found->offset_bytes;
+    return ASH_OK;
+}
+
+static enum ash_status add_uses(struct ash_plan *plan, struct uploads *uploads)
+{
+    for (size_t n = 0; n < plan->nodes; n++) {
+        const struct plan_node *node = &plan->node[n];
+        int packed = node->loaded->packed_input;
+        if (packed && plan->value[node->in[packed]].kind != ASH_VALUE_WEIGHT)
+            return ash_fail(ASH_ERR_UNSUPPORTED,
+                "%s: the kernel %s of %s takes a weight as input %d, not something computed",
+                node->name, node->loaded->kernel, node->op->name, packed);
+        for (int i = 0; i < ASH_MAX_INPUTS; i++)
+            if (node->in[i] != ASH_NO_VALUE && plan->value[node->in[i]].kind == ASH_VALUE_WEIGHT)
+                ASH_TRY(add_use(plan, uploads, n, i));
+    }
+    return ASH_OK;
+}
+
+/* Memory for all of a device's weights, and their places for the steps that wait for them. */
+static enum ash_status give_memory(struct ash_plan *plan, int32_t index, size_t size_bytes)
+{
+    struct plan_device *device = &plan->device[index];
+    if (size_bytes == 0)
+        return ASH_OK;
+    ASH_TRY(ash_fail_in(device->device->driver->alloc(
+                            device->device, size_bytes, ASH_MEMORY_WEIGHTS, &device->weights),
+        "weights"));
+    plan->summary.weight_bytes += size_bytes;
+    for (size_t n = 0; n < plan->nodes; n++)
+        for (int i = 0; i < ASH_MAX_INPUTS && plan->node[n].device == index; i++) {
+            ash_value in = plan->node[n].in[i];
+            struct ash_step *step = &plan->step[n];
+            if (in == ASH_NO_VALUE || plan->value[in].kind != ASH_VALUE_WEIGHT ||
+                step->args.in[i].data)
+                continue;
+            step->in[i].buffer = device->weights;
+            if (device->weights->host)
+                step->args.in[i].data = (char *)device->weights->host + step->in[i].offset_bytes;
+        }
+    return ASH_OK;
+}
+
+/* Marks the last upload of each weight that no step reads where it lies. */
+static void mark_last(struct ash_plan *plan, struct uploads *uploads)
+{
+    for (size_t i = uploads->count; i-- > 0;) {
+        struct plan_value *value = &plan->value[uploads->item[i].value];
+        uploads->item[i].last = !value->mapped && !value->released;
+        value->released = true;
+    }
+}
+
+static enum ash_status upload_all(
+    struct ash_plan *plan, const struct uploads *uploads, const struct ash_plan_options *options)
+{
+    uint64_t done = 0, total = 0;
+    for (int32_t i = 0; i < plan->devices; i++)
+        total += uploads->total_bytes[i];
+    for (size_t i = 0; i < uploads->count; i++) {
+        const struct upload *item = &uploads->item[i];
+        const struct plan_device *device = &plan->device[item->device];
+        const struct plan_node *node = &plan->node[item->node];
+        const struct ash_tensor *weight = &plan->value[item->value].tensor;
+        if (options->progress && !options->progress(options->context, done, total))
+            return ash_fail(ASH_ERR_CANCELED, "stopped while weights were loaded");
+        ASH_TRY(
+            ash_fail_in(device->device->driver->upload(device->device, node->loaded, item->input,
+                            weight, (struct ash_place){ device->weights, item->offset_bytes }),
+                "%s", node->name));
+        done += plan_aligned(item->size_bytes);
+        if (item->last && options->release)
+            options->release(options->context, weight);
+    }
+    if (uploads->count && options->progress && !options->progress(options->context, done, total))
+        return ash_fail(ASH_ERR_CANCELED, "stopped when all weights were loaded");
+    return ASH_OK;
+}
+
+enum ash_status plan_add_weights(struct ash_plan *plan, const struct ash_plan_options *options)
+{
+    struct uploads uploads = { .total_bytes =
+                                   ash_alloc_array((size_t)plan->devices, sizeof(size_t)) };
+    if (!uploads.total_bytes)
+        return ash_fail_memory((size_t)plan->devices * sizeof(size_t), "weights");
+    enum ash_status status = add_uses(plan, &uploads);
+    for (int32_t i = 0; i < plan->devices && status == ASH_OK; i++)
+        status = give_memory(plan, i, uploads.total_bytes[i]);
+    if (status == ASH_OK) {
+        mark_last(plan, &uploads);
+        status = upload_all(plan, &uploads, options);
+    }
+    ash_free(uploads.item);
+    ash_free(uploads.total_bytes);
+    return status;
+}
+
+/* ---- States ---- */
+
+static void set_states(struct ash_plan *plan, int32_t index)
+{
+    for (size_t n = 0; n < plan->nodes; n++)
+        for (int i = 0; i < ASH_MAX_INPUTS && plan->node[n].device == index; i++) {
+            ash_value in = plan->node[n].in[i];
+            if (in == ASH_NO_VALUE || plan->value[in].kind != ASH_VALUE_STATE)
+                continue;
+            plan->step[n].in[i] = plan->value[in].place;
+            plan->step[n].args.in[i].data = plan->value[in].tensor.data;
+        }
+}
+
+enum ash_status plan_add_states(struct ash_plan *plan)
+{
+    struct plan_device *device = &plan->device[0];
+    size_t total = 0;
+    for (size_t i = 0; i < plan->values; i++)
+        if (plan->value[i].kind == ASH_VALUE_STATE) {
+            plan->value[i].place.offset_bytes = total;
+            total += plan_aligned(ash_tensor_bytes(&plan->value[i].tensor));
+        }
+    if (total == 0)
+        return ASH_OK;
+    ASH_TRY(ash_fail_in(
+        device->device->driver->alloc(device->device, total, ASH_MEMORY_STATE, &device->states),
+        "states (caches)"));
+    plan->summary.state_bytes = total;
+    for (size_t i = 0; i < plan->values; i++) {
+        struct plan_value *value = &plan->value[i];
+        if (value->kind != ASH_VALUE_STATE)
+            continue;
+        value->place.buffer = device->states;
+        if (device->states->host)
+            value->tensor.data = (char *)device->states->host + value->place.offset_bytes;
+    }
+    set_states(plan, 0);
+    return ASH_OK;
+}

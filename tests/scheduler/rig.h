@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "drivers/drivers.h"
+#include "scheduler/plan.h"
+#include "tests/support/tiny_ops.h"
+
+/* What tests of plans share: devices, and graphs out of tiny operators. All abort on failure. */
+
+struct ash_device *rig_open(const char *name, int threads);
+
+/* C columns of every value, and T and O of every graph. */
+enum { RIG_COLUMNS = 32, RIG_TOKENS = 12, RIG_OUTPUTS = 4 };
+
+struct ash_graph *rig_graph(void);
+
+/* A weight (rows, RIG_COLUMNS) or (RIG_COLUMNS) for rows 0, with numbers out of `seed` < 64; data is
+ * static. A state of 5 rows. */
+ash_value rig_weight(struct ash_graph *graph, int64_t rows, uint32_t seed);
+ash_value rig_state(struct ash_graph *graph);
+
+ash_value rig_source(struct ash_graph *graph, const char *name);
+
+/* Adds an operator of up to three inputs; ASH_NO_VALUE for those it does not take. */
+ash_value rig_add(struct ash_graph *graph, const char *name, const struct ash_op *op, ash_value a,
+    ash_value b, ash_value c);
+
+/* A graph of `nodes` operators drawn by `seed`, with a state, several outputs and values that die early
+ * and late. Writes the outputs' values, at most `capacity`, and returns how many. */
+int rig_random(struct ash_graph *graph, uint32_t seed, int nodes, ash_value *outputs, int capacity);
+
+struct ash_plan *rig_plan(const struct ash_graph *graph, struct ash_device *device,
+    const struct ash_plan_options *options);
+
+/* The step of that name; index -1 if there is none. */
+int32_t rig_step(const struct ash_plan *plan, const char *name, struct ash_plan_step *out);
