@@ -47,10 +47,10 @@ struct ash_tokenizer_source {
     const char *pre; /* the pre-tokenizer's name, tokenizer.ggml.pre; NULL = "gpt-2" */
     int64_t token_count;
     int64_t merge_count;
-    struct ash_tokenizer_text (*token)(const void *context, int64_t index);
-    int64_t (*type)(const void *context, int64_t index); /* NULL: all are normal */
-    struct ash_tokenizer_text (*merge)(const void *context, int64_t index); /* "left right" */
-    const void *context;
+    struct ash_tokenizer_text (*token)(void *context, int64_t index);
+    int64_t (*type)(void *context, int64_t index); /* NULL: all are normal */
+    struct ash_tokenizer_text (*merge)(void *context, int64_t index); /* "left right" */
+    void *context;
     int64_t bos, eos, eot, eom, unk, pad; /* ids; -1: the model has none */
     int add_bos, add_eos;                 /* 0 or 1; -1: what is usual for the pre-tokenizer */
 };
@@ -78,6 +78,13 @@ enum {
  */
 enum ash_status ash_tokenizer_create(
     const struct ash_tokenizer_source *source, struct ash_tokenizer **out);
+
+/*
+ * The tokenizer of a model file: its tokenizer.ggml.* keys. Nothing of the file is kept. Beyond the
+ * errors above, ASH_ERR_UNSUPPORTED for another model than "gpt2", and ash_gguf_get_array()'s.
+ */
+struct ash_gguf;
+enum ash_status ash_tokenizer_from_gguf(const struct ash_gguf *gguf, struct ash_tokenizer **out);
 
 /* Takes NULL. */
 void ash_tokenizer_destroy(struct ash_tokenizer *tokenizer);

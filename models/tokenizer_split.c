@@ -36,7 +36,7 @@ const char *ash_split_known(void)
 static bool listed(const char *list, const char *name)
 {
     size_t length = strlen(name);
-    if (length == 0)
+    if (length == 0 || strchr(name, ','))
         return false;
     for (const char *at = list; (at = strstr(at, name)); at++)
         if (at[-1] == ',' && at[length] == ',')

@@ -5,19 +5,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct ash_tokenizer_text token_at(const void *context, int64_t index)
+static struct ash_tokenizer_text token_at(void *context, int64_t index)
 {
-    return ((const struct vocab_file *)context)->token[index];
+    return ((struct vocab_file *)context)->token[index];
 }
 
-static struct ash_tokenizer_text merge_at(const void *context, int64_t index)
+static struct ash_tokenizer_text merge_at(void *context, int64_t index)
 {
-    return ((const struct vocab_file *)context)->merge[index];
+    return ((struct vocab_file *)context)->merge[index];
 }
 
-static int64_t type_at(const void *context, int64_t index)
+static int64_t type_at(void *context, int64_t index)
 {
-    return ((const struct vocab_file *)context)->type[index];
+    return ((struct vocab_file *)context)->type[index];
 }
 
 char *read_whole_file(const char *path, size_t *length)
