@@ -66,13 +66,14 @@ static void spoil_cache(const struct call *call, const struct problem *problem, 
 {
     int64_t page_values = cache->dim[1] * cache->dim[2] * cache->dim[3];
     bool *written = calloc((size_t)(cache->dim[0] * ASH_PAGE_POSITIONS), sizeof *written);
-    for (int32_t s = 0; s < call->batch.spans; s++) {
+    bool updated = problem->op->updates >> input & 1; /* then as it is before any chunk */
+    for (int32_t s = 0; s < (updated ? problem->spans : call->batch.spans); s++) {
         const struct ash_span *span = &call->span[s];
-        bool updated = problem->op->updates >> input & 1;
-        int32_t end = span->first_position + (updated ? 0 : span->tokens);
+        const int32_t *page = updated ? problem->page[s] : span->page;
+        int32_t end = updated ? problem->span[s].cached : span->first_position + span->tokens;
         for (int32_t p = 0; p < end; p++)
-            written[span->page[p / ASH_PAGE_POSITIONS] * ASH_PAGE_POSITIONS +
-                    p % ASH_PAGE_POSITIONS] = true;
+            written[page[p / ASH_PAGE_POSITIONS] * ASH_PAGE_POSITIONS + p % ASH_PAGE_POSITIONS] =
+                true;
     }
     bool narrow = cache->type != ASH_F32 && cache->type != ASH_F16;
     for (int64_t i = 0; i < cache->dim[0] * page_values; i++) {

@@ -170,6 +170,8 @@ static void init_values(struct problem *problem, int input, uint64_t *random)
     bool narrow = in->type != ASH_F32 && in->type != ASH_BF16; /* F16, or blocks with F16 scales */
     for (int64_t i = 0; i < count; i++) {
         double value = draw(problem->kind, random, i);
+        if (problem->row->positive >> input & 1)
+            value = isfinite(value) ? fmin(1 + fabs(value), 100) : 1;
         values[i] = (float)(narrow && fabs(value) > 6e4 ? copysign(6e4, value) : value);
     }
     problem->values[input] = values;

@@ -50,6 +50,7 @@ struct ash_case {
     bool all_outputs;                     /* logits of all tokens; else of each span's last */
     int32_t shared_pages;                 /* first pages that all spans have in common */
     const struct ash_case_layout *layout; /* of the inputs of rank 4 */
+    unsigned positive;                    /* bit i: in[i] holds numbers from 1 to 100 */
     enum ash_status expect;               /* what infer() shall say */
     bool reference_only;                  /* no kernel accepts this; else one must */
     bool bench;                           /* timed; only checked on plain random inputs */
