@@ -2,13 +2,11 @@
 #include "runtime/affinity.h"
 
 #include "runtime/affinity_internal.h"
+#include "runtime/cgroup_internal.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <stdbool.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -29,119 +27,35 @@ int ash_affinity_cpus(int capacity, int *out)
     return count;
 }
 
-/* The whole small file as a string; false if it cannot be read. */
-static bool read_text(const char *path, char *text, size_t capacity)
+/* quota / period in whole CPUs; INT64_MAX where either is no positive number. */
+static int64_t quota_cpus(int64_t quota, int64_t period)
 {
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    if (file < 0)
-        return false;
-    ssize_t length = read(file, text, capacity - 1);
-    close(file);
-    text[length < 0 ? 0 : length] = '\0';
-    return length >= 0;
+    return quota > 0 && period > 0 ? quota / period + (quota % period != 0) : INT64_MAX;
 }
 
-/* quota / period in whole CPUs; INT_MAX where either is no positive number. */
-static int quota_cpus(int64_t quota, int64_t period)
+/* cpu.max holds "max 100000" or "150000 100000". */
+static int64_t limit_v2(const char *directory)
 {
-    if (quota <= 0 || period <= 0)
-        return INT_MAX;
-    int64_t cpus = quota / period + (quota % period != 0);
-    return cpus > INT_MAX ? INT_MAX : (int)cpus;
-}
-
-/* One directory of version 2: cpu.max holds "max 100000" or "150000 100000". */
-static int limit_v2(const char *directory)
-{
-    char path[PATH_MAX], text[64];
+    char text[64];
     int64_t quota, period;
-    if (snprintf(path, sizeof path, "%s/cpu.max", directory) >= (int)sizeof path)
-        return INT_MAX;
-    if (!read_text(path, text, sizeof text) ||
+    if (!ash_cgroup_read(directory, "cpu.max", text, sizeof text) ||
         sscanf(text, "%" SCNd64 " %" SCNd64, &quota, &period) != 2)
-        return INT_MAX;
+        return INT64_MAX;
     return quota_cpus(quota, period);
 }
 
-/* One directory of version 1: two files, the quota being -1 without a limit. */
-static int limit_v1(const char *directory)
+/* Two files, the quota being -1 without a limit. */
+static int64_t limit_v1(const char *directory)
 {
-    char path[PATH_MAX], text[64];
-    int64_t quota, period;
-    if (snprintf(path, sizeof path, "%s/cpu.cfs_quota_us", directory) >= (int)sizeof path)
-        return INT_MAX;
-    if (!read_text(path, text, sizeof text) || sscanf(text, "%" SCNd64, &quota) != 1)
-        return INT_MAX;
-    if (snprintf(path, sizeof path, "%s/cpu.cfs_period_us", directory) >= (int)sizeof path)
-        return INT_MAX;
-    if (!read_text(path, text, sizeof text) || sscanf(text, "%" SCNd64, &period) != 1)
-        return INT_MAX;
-    return quota_cpus(quota, period);
-}
-
-/* The strictest limit of `group` below `mount` and of all its parents. */
-static int limit_on_path(const char *mount, const char *group, int (*limit)(const char *directory))
-{
-    char path[PATH_MAX];
-    if (snprintf(path, sizeof path, "%s%s", mount, group) >= (int)sizeof path)
-        return INT_MAX;
-    int strictest = INT_MAX;
-    for (size_t end = strlen(path); end >= strlen(mount); end--) {
-        if (path[end] != '/' && path[end] != '\0')
-            continue;
-        path[end] = '\0';
-        int here = limit(path);
-        strictest = here < strictest ? here : strictest;
-    }
-    return strictest;
-}
-
-/* Is "cpu" one of the comma-separated controllers? "cpuset" and "cpuacct" are others. */
-static bool lists_cpu(const char *controllers)
-{
-    for (const char *at = controllers;; at++) {
-        size_t length = strcspn(at, ",");
-        if (length == 3 && memcmp(at, "cpu", 3) == 0)
-            return true;
-        at += length;
-        if (*at == '\0')
-            return false;
-    }
-}
-
-/* A line of /proc/self/cgroup, "id:controllers:/path" (cgroups(7)); cut in place. */
-static int limit_of_line(const char *root, char *line)
-{
-    char *controllers = strchr(line, ':');
-    char *group = controllers ? strchr(controllers + 1, ':') : NULL;
-    if (!group)
-        return INT_MAX;
-    *group++ = '\0';
-    controllers++;
-    char mount[PATH_MAX];
-    if (*controllers == '\0') {
-        snprintf(mount, sizeof mount, "%s/sys/fs/cgroup", root);
-        return limit_on_path(mount, group, limit_v2);
-    }
-    if (!lists_cpu(controllers))
-        return INT_MAX;
-    snprintf(mount, sizeof mount, "%s/sys/fs/cgroup/%s", root, controllers);
-    return limit_on_path(mount, group, limit_v1);
+    return quota_cpus(ash_cgroup_number(directory, "cpu.cfs_quota_us", -1),
+        ash_cgroup_number(directory, "cpu.cfs_period_us", -1));
 }
 
 int ash_affinity_quota_below(const char *root)
 {
-    char path[PATH_MAX], text[8192];
-    snprintf(path, sizeof path, "%s/proc/self/cgroup", root);
-    if (!read_text(path, text, sizeof text))
-        return INT_MAX;
-    int strictest = INT_MAX;
-    char *rest = text;
-    for (char *line; (line = strsep(&rest, "\n"));) {
-        int here = limit_of_line(root, line);
-        strictest = here < strictest ? here : strictest;
-    }
-    return strictest;
+    const struct ash_cgroup_question question = { "cpu", limit_v1, limit_v2 };
+    int64_t cpus = ash_cgroup_least(root, &question);
+    return cpus > INT_MAX ? INT_MAX : (int)cpus;
 }
 
 int ash_affinity_quota(void)

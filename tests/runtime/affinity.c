@@ -2,14 +2,11 @@
 #include "runtime/affinity.h"
 
 #include "runtime/affinity_internal.h"
+#include "tests/runtime/folder.h"
 
 #include <criterion/criterion.h>
 #include <limits.h>
 #include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum { MOST_FILES = 4 };
 
@@ -17,9 +14,7 @@ enum { MOST_FILES = 4 };
 static const struct {
     const char *name;
     int expect;
-    struct {
-        const char *path, *text;
-    } file[MOST_FILES];
+    struct ash_test_file file[MOST_FILES];
 } machines[] = {
     { "no control groups", INT_MAX, { { 0 } } },
     { "version 2, no limit", INT_MAX,
@@ -53,37 +48,13 @@ static const struct {
         { { "/proc/self/cgroup", "::::\n\n:\n0::\n" }, { "/sys/fs/cgroup/cpu.max", "\n" } } },
 };
 
-static void write_below(const char *root, const char *path, const char *text)
-{
-    char full[512];
-    snprintf(full, sizeof full, "%s%s", root, path);
-    for (char *at = full + strlen(root) + 1; (at = strchr(at, '/')); at++) {
-        *at = '\0';
-        mkdir(full, 0700);
-        *at = '/';
-    }
-    FILE *file = fopen(full, "w");
-    cr_assert(file, "%s", full);
-    fputs(text, file);
-    fclose(file);
-}
-
-static void remove_tree(const char *root)
-{
-    char command[512];
-    snprintf(command, sizeof command, "rm -r '%s'", root);
-    cr_assert_eq(system(command), 0);
-}
-
 Test(affinity, the_strictest_control_group_on_the_path_is_the_limit)
 {
     for (size_t i = 0; i < sizeof machines / sizeof *machines; i++) {
-        char root[] = "/tmp/ashlar-affinity-XXXXXX";
-        cr_assert(mkdtemp(root));
-        for (int f = 0; f < MOST_FILES && machines[i].file[f].path; f++)
-            write_below(root, machines[i].file[f].path, machines[i].file[f].text);
+        char root[64];
+        ash_test_folder_create(machines[i].file, MOST_FILES, root, sizeof root);
         int found = ash_affinity_quota_below(root);
-        remove_tree(root);
+        ash_test_folder_remove(root);
         cr_assert_eq(found, machines[i].expect, "%s: %d", machines[i].name, found);
     }
 }
