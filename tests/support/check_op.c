@@ -248,7 +248,7 @@ static void check_in_place(
 {
     for (int i = 0; i < check->op->inputs; i++) {
         const struct ash_tensor *in = &call->args.in[i];
-        if (!(check->op->in_place >> i & 1) || in->type != call->args.out.type ||
+        if (!(check->op->in_place >> i & 1) || in->rank == 0 || in->type != call->args.out.type ||
             memcmp(in->dim, call->args.out.dim, sizeof in->dim) != 0)
             continue;
         struct call other;
