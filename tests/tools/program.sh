@@ -1,0 +1,157 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The program as a user meets it: program.sh PROGRAM. Says what failed; the exit status is the count.
+set -u
+ashlar=$1
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+export HOME=$scratch XDG_CONFIG_HOME=$scratch/config
+unset XDG_DATA_HOME XDG_CACHE_HOME
+failed=0
+
+fail() {
+    printf 'FAILED: %s\n' "$*"
+    failed=$((failed + 1))
+}
+
+# exits CODE WORD...: the program ends with that code; its output is in $out and $err.
+exits() {
+    local want=$1 code
+    shift
+    "$ashlar" "$@" >"$scratch/out" 2>"$scratch/err" </dev/null
+    code=$?
+    out=$(<"$scratch/out") err=$(<"$scratch/err")
+    [ "$code" -eq "$want" ] || fail "ashlar $*: exit $code, not $want: $err"
+}
+
+has() { # TEXT PATTERN
+    [[ $1 == *"$2"* ]] || fail "expected \"$2\" in: $1"
+}
+
+one_line() { # TEXT: every error is one line
+    [[ $1 && $1 != *$'\n'* ]] || fail "expected one line: $1"
+}
+
+# Help, of the program and of every command, by every way to ask.
+exits 0 help
+has "$out" "usage: ashlar COMMAND"
+has "$out" "completion"
+mapfile -t commands < <(sed -n '/^Commands/,/^$/s/^  \([a-z]*\) .*/\1/p' "$scratch/out")
+[ "${#commands[@]}" -ge 3 ] || fail "found only ${#commands[@]} commands"
+for command in "${commands[@]}"; do
+    exits 0 help "$command"
+    text=$out
+    has "$text" "usage: ashlar $command"
+    exits 0 "$command" --help
+    [ "$out" = "$text" ] || fail "help $command and $command --help differ"
+    exits 0 "$command" -h
+    exits 2 "$command" --no-such-option
+    has "$err" "$command: unknown option \"--no-such-option\""
+    one_line "$err"
+done
+exits 0 --help
+exits 0 --version
+[[ $out =~ ^ashlar\ [0-9]+\.[0-9]+\.[0-9]+$ ]] || fail "version: $out"
+
+# Mistakes.
+exits 2
+one_line "$err"
+exits 2 confg
+has "$err" 'did you mean "config"?'
+exits 2 help nonsense
+exits 2 completion
+exits 2 completion bahs
+has "$err" 'did you mean "bash"?'
+exits 2 --log-level loud help
+exits 2 config --json --defaults
+exits 0 help --exit-codes
+has "$out" "141"
+
+# Configuration: file, environment and flag outrank each other; a broken one is one message.
+mkdir -p "$scratch/config/ashlar"
+printf 'threads: 3\ncontext: 1024\nlog_level: error\n' >"$scratch/config/ashlar/config.yaml"
+exits 0 config
+has "$out" "threads: 3"
+ASHLAR_THREADS=5 exits 0 config --json
+has "$out" '"source": "environment"'
+ASHLAR_LOG_LEVEL=info exits 0 config --log-level debug
+has "$out" "log_level: debug"
+exits 0 config --config /dev/null
+has "$out" "threads: 0"
+exits 0 config --defaults
+printf '%s\n' "$out" >"$scratch/defaults.yaml"
+exits 0 config --config "$scratch/defaults.yaml"
+printf 'treads: 3\n' >"$scratch/config/ashlar/config.yaml"
+exits 4 config
+has "$err" 'config.yaml:1: unknown setting "treads"; did you mean "threads"?'
+one_line "$err"
+exits 0 help
+exits 3 config --config /nowhere.yaml
+one_line "$err"
+ASHLAR_THREADS=x exits 2 config --config /dev/null
+has "$err" "ASHLAR_THREADS"
+exits 2 --log-format json nonsense
+[[ $err == '{"time":"'*'"level":"error"'*'}' ]] || fail "not a JSON line: $err"
+exits 2 $'evil\e[2J\nashlar: forged'
+one_line "$err"
+[[ $err != *$'\e'* ]] || fail "an escape sequence got through"
+rm "$scratch/config/ashlar/config.yaml"
+
+# Output that does not arrive.
+"$ashlar" help | head -n 1 >/dev/null
+code=${PIPESTATUS[0]}
+[ "$code" -eq 0 ] || [ "$code" -eq 141 ] || fail "closed pipe: exit $code"
+for how in "trap '' PIPE" true; do # SIGPIPE ignored, as service managers and Python do, and not
+    rm -f "$scratch/code"
+    code=$(
+        eval "$how"
+        (sleep 0.2; "$ashlar" help --man 2>"$scratch/err"; echo $? >"$scratch/code") | true
+        cat "$scratch/code" 2>/dev/null || echo 141 # the shell itself met the pipe
+    )
+    [ "$code" -eq 141 ] || fail "closed pipe ($how): exit $code"
+    [ ! -s "$scratch/err" ] || fail "closed pipe ($how): $(<"$scratch/err")"
+done
+for words in "help --man" "config --json" "--version"; do
+    read -ra list <<<"$words"
+    "$ashlar" "${list[@]}" >/dev/full 2>"$scratch/err"
+    code=$?
+    [ "$code" -eq 7 ] || fail "$words on a full disk: exit $code"
+    has "$(<"$scratch/err")" "No space left on device"
+    one_line "$(<"$scratch/err")"
+    "$ashlar" "${list[@]}" >&- 2>"$scratch/err"
+    code=$?
+    [ "$code" -eq 7 ] || fail "$words with standard output closed: exit $code"
+done
+"$ashlar" help <&- >/dev/null 2>&- || fail "closed standard input and error"
+
+# The manual and the completions, as far as this machine can judge them.
+exits 0 help --man
+if command -v mandoc >/dev/null; then
+    complaints=$(mandoc -T lint "$scratch/out")
+    [ -z "$complaints" ] || fail "mandoc: $complaints"
+fi
+for shell in bash zsh fish; do
+    exits 0 completion $shell
+    cp "$scratch/out" "$scratch/completion.$shell"
+    if command -v $shell >/dev/null; then
+        $shell -n "$scratch/completion.$shell" || fail "$shell does not read its completion"
+    fi
+done
+# shellcheck disable=SC1091
+source "$scratch/completion.bash"
+completes() { # EXPECTED WORD...: the last word is being typed
+    local want=$1
+    shift
+    COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
+    _ashlar
+    [ "${COMPREPLY[*]}" = "$want" ] || fail "completing \"$*\": ${COMPREPLY[*]}, not $want"
+}
+completes "config" ashlar conf
+completes "--defaults" ashlar config --def
+completes "debug" ashlar config --log-level d
+completes "completion" ashlar help comp
+completes "--log-level --log-format" ashlar --log
+completes "$scratch/defaults.yaml" ashlar config --config "$scratch/def"
+
+[ $failed -eq 0 ] && echo "the program behaves"
+exit $failed

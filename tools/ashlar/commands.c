@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/ashlar/commands.h"
+
+const struct ash_command *const ash_commands[] = {
+    &ash_command_config,
+    &ash_command_completion,
+    &ash_command_help,
+    NULL,
+};
