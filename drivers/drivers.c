@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "drivers/drivers.h"
 
+#include "drivers/cpu/cpu.h"
 #include "drivers/null/null.h"
 
 #include <stdio.h>
 #include <string.h>
 
 const struct ash_driver *const ash_drivers[] = {
+    &ash_driver_cpu,
     &ash_driver_null,
     NULL,
 };
@@ -82,4 +84,25 @@ enum ash_status ash_events_wait(const struct ash_event *events, int count)
         if (events[i].device)
             ASH_TRY(events[i].device->driver->wait(events[i].device, events[i]));
     return ASH_OK;
+}
+
+char *ash_step_describe(const struct ash_step *step, char *text, size_t capacity)
+{
+    const struct ash_args *args = &step->args;
+    const char *before = "";
+    size_t used = 0;
+    text[0] = '\0';
+    for (int i = 0; i <= ASH_MAX_INPUTS; i++) {
+        const struct ash_tensor *tensor = i < ASH_MAX_INPUTS ? &args->in[i] : &args->out;
+        if (tensor->rank == 0)
+            continue;
+        if (i == ASH_MAX_INPUTS)
+            before = used ? " -> " : "-> ";
+        char shape[64];
+        int length = snprintf(text + used, capacity - used, "%s%s", before,
+            ash_tensor_describe(tensor, shape, sizeof shape));
+        used += (size_t)length < capacity - used ? (size_t)length : capacity - used - 1;
+        before = ", ";
+    }
+    return text;
 }

@@ -16,5 +16,9 @@ enum ash_status ash_devices_probe(
 enum ash_status ash_device_find(const struct ash_device_info *devices, int count, const char *name,
     const struct ash_device_info **out);
 
+/* "A8 (64, 576), Q4_1 (1536, 576) -> F32 (64, 1536)" into `text`, cut to `capacity` bytes; returns
+ * text. For traces and drawings. */
+char *ash_step_describe(const struct ash_step *step, char *text, size_t capacity);
+
 /* For drivers: returns once each of `events`, of any device, has happened; the first error of any. */
 enum ash_status ash_events_wait(const struct ash_event *events, int count);

@@ -10,7 +10,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-enum { MAX_DEVICES = 16, TOKENS = 16, OUTPUTS = 3, COLUMNS = 64, ROWS = 40 };
+enum { MAX_DEVICES = 16, TOKENS = 64, OUTPUTS = 3, COLUMNS = 64, ROWS = 40 };
 
 static void for_each_device(void (*check)(struct ash_device *device))
 {

@@ -20,6 +20,8 @@ Test(drivers, devices_are_found_by_name, .init = probe)
         enum ash_status expect;
         const char *driver; /* or what the message says */
     } cases[] = {
+        { "cpu", ASH_OK, "cpu" },
+        { "auto", ASH_OK, "cpu" },
         { "null", ASH_OK, "null" },
         { "null:0", ASH_OK, "null" },
         { "null:1", ASH_ERR_NOT_FOUND, "null:0" },

@@ -10,7 +10,7 @@
 struct ash_device *rig_open(const char *name, int threads);
 
 /* C columns of every value, and T and O of every graph. */
-enum { RIG_COLUMNS = 32, RIG_TOKENS = 12, RIG_OUTPUTS = 4 };
+enum { RIG_COLUMNS = 32, RIG_TOKENS = 48, RIG_OUTPUTS = 4 };
 
 struct ash_graph *rig_graph(void);
 

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "drivers/cpu/cpu.h"
+
+#include "drivers/cpu/cpu_internal.h"
+#include "drivers/drivers.h"
+#include "runtime/config.h"
+#include "runtime/cpu.h"
+#include "runtime/memory.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+static enum ash_status cpu_probe(
+    const struct ash_topology *topology, struct ash_device_info *out, int capacity, int *count)
+{
+    (void)topology;
+    *count = 1;
+    if (capacity < 1)
+        return ASH_OK;
+    *out = (struct ash_device_info){ .driver = &ash_driver_cpu,
+        .memory_bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE),
+        .numa_node = -1,
+        .host_memory = true,
+        .usable = true };
+    snprintf(out->name, sizeof out->name, "Processor");
+    return ASH_OK;
+}
+
+static void cpu_close(struct ash_device *device)
+{
+    struct cpu_device *self = (struct cpu_device *)device;
+    if (!self)
+        return;
+    ash_team_destroy(self->team);
+    ash_free(self);
+}
+
+static enum ash_status cpu_open(
+    const struct ash_device_info *info, const struct ash_config *config, struct ash_device **out)
+{
+    struct cpu_device *self = ash_alloc_zero(sizeof *self);
+    if (!self)
+        return ash_fail_memory(sizeof *self, "a device");
+    self->base = (struct ash_device){ .driver = &ash_driver_cpu, .info = *info };
+    struct ash_team_options options = { 0 };
+    if (config)
+        options.threads = (int)config->threads;
+    enum ash_status status = ash_team_create(&options, &self->team);
+    if (status != ASH_OK) {
+        ash_free(self);
+        return status;
+    }
+    *out = &self->base;
+    return ASH_OK;
+}
+
+/* Fills what the planner reads of a kernel that was chosen, or of the reference. */
+static struct ash_loaded describe(const struct ash_kernel *kernel, const struct ash_args *args)
+{
+    struct ash_loaded loaded = { .kernel = "reference", .activation = args->in[0].type };
+    if (!kernel)
+        return loaded;
+    loaded.kernel = kernel->name;
+    if (kernel->activation != ASH_F32)
+        loaded.activation = kernel->activation;
+    if (kernel->packed_input) {
+        loaded.packed_input = kernel->packed_input;
+        loaded.packed_bytes = kernel->pack_bytes(&args->in[kernel->packed_input]);
+    }
+    return loaded;
+}
+
+static enum ash_status cpu_load(struct ash_device *device, const struct ash_op *op,
+    const struct ash_args *args, struct ash_loaded **out)
+{
+    (void)device;
+    struct ash_tensor result;
+    ASH_TRY(ash_op_infer(op, args, &result));
+    const struct ash_kernel *kernel = ash_op_choose(op, args, ash_cpu_features());
+    if (!kernel && result.rank && result.type != args->out.type)
+        return ash_fail(ASH_ERR_UNSUPPORTED, "%s: no kernel writes %s", op->name,
+            ash_type_info(args->out.type)->name);
+    struct cpu_loaded *loaded = ash_alloc_zero(sizeof *loaded);
+    if (!loaded)
+        return ash_fail_memory(sizeof *loaded, "a kernel");
+    *loaded = (struct cpu_loaded){ .base = describe(kernel, args), .kernel = kernel };
+    *out = &loaded->base;
+    return ASH_OK;
+}
+
+static void cpu_unload(struct ash_device *device, struct ash_loaded *loaded)
+{
+    (void)device;
+    ash_free(loaded);
+}
+
+static enum ash_status cpu_wait(struct ash_device *device, struct ash_event event)
+{
+    const struct cpu_device *self = (const struct cpu_device *)device;
+    if (event.value > self->done)
+        return ash_fail(ASH_ERR_ARGUMENT, "no work was queued under event %llu",
+            (unsigned long long)event.value);
+    return ASH_OK;
+}
+
+const struct ash_driver ash_driver_cpu = {
+    .name = "cpu",
+    .probe = cpu_probe,
+    .open = cpu_open,
+    .close = cpu_close,
+    .alloc = cpu_alloc,
+    .free = cpu_free,
+    .load = cpu_load,
+    .unload = cpu_unload,
+    .upload = cpu_upload,
+    .launch = cpu_launch,
+    .copy = cpu_copy,
+    .wait = cpu_wait,
+    .compile = cpu_compile,
+    .run = cpu_run,
+    .discard = cpu_discard,
+};
