@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Keeps the models directory in order: one pull of a file at a time, and whole files only. */
+#include "models/gguf.h"
+#include "runtime/memory.h"
+#include "tools/pull/pull_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <fts.h>
+#include <inttypes.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { CHUNK_BYTES = 1 << 20, LOCK_POLL_MS = 100 };
+
+enum ash_status ash_pull_tick(
+    const struct ash_pull_job *job, enum ash_pull_phase phase, uint64_t done, uint64_t total)
+{
+    const struct ash_pull *pull = job->pull;
+    if (pull->progress && !pull->progress(pull->context, phase, done, total))
+        return ash_fail(ASH_ERR_CANCELED, "stopped; the same command goes on from here");
+    return ASH_OK;
+}
+
+static enum ash_status fail_directory(const char *directory, int error)
+{
+    return ash_fail(ASH_ERR_IO,
+        "cannot write to the models directory %s: %s; choose another with models_dir "
+        "(ASHLAR_MODELS_DIR)",
+        directory, strerror(error));
+}
+
+/* mkdir -p */
+static enum ash_status make_directory(const char *path)
+{
+    char *copy = ash_strdup(path);
+    if (!copy)
+        return ash_fail_memory(strlen(path) + 1, "a path");
+    int error = 0;
+    for (char *end = copy + 1; error == 0 && end[-1]; end++) {
+        if (*end != '/' && *end != '\0')
+            continue;
+        char kept = *end;
+        *end = '\0';
+        if (mkdir(copy, 0755) != 0 && errno != EEXIST)
+            error = errno;
+        *end = kept;
+        if (kept == '\0')
+            break;
+    }
+    ash_free(copy);
+    return error ? fail_directory(path, error) : ASH_OK;
+}
+
+/* Waits for the lock of an open file. */
+static enum ash_status wait_for_lock(const struct ash_pull_job *job, int fd)
+{
+    while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return ash_fail(ASH_ERR_IO, "cannot lock %s: %s", job->lock, strerror(errno));
+        ASH_TRY(ash_pull_tick(job, ASH_PULL_WAITING, 0, 0));
+        nanosleep(&(struct timespec){ .tv_nsec = LOCK_POLL_MS * 1000000L }, NULL);
+    }
+    return ASH_OK;
+}
+
+/* The holder removes the file before it lets go, so a lock counts only while the name leads to it. */
+static enum ash_status take_lock(struct ash_pull_job *job)
+{
+    for (;;) {
+        struct stat mine, named;
+        int fd = open(job->lock, O_CREAT | O_RDWR | O_CLOEXEC, 0644);
+        if (fd < 0)
+            return fail_directory(job->pull->models_dir, errno);
+        enum ash_status status = wait_for_lock(job, fd);
+        if (status != ASH_OK) {
+            close(fd);
+            return status;
+        }
+        if (fstat(fd, &mine) == 0 && stat(job->lock, &named) == 0 && mine.st_ino == named.st_ino) {
+            job->lock_fd = fd;
+            return ASH_OK;
+        }
+        close(fd);
+    }
+}
+
+enum ash_status ash_pull_job_init(const struct ash_pull *pull, const char *file, const char *sha256,
+    uint64_t size_bytes, struct ash_pull_job *out)
+{
+    const char *directory = pull->models_dir;
+    *out = (struct ash_pull_job){ .pull = pull,
+        .file = file,
+        .sha256 = sha256,
+        .size_bytes = size_bytes,
+        .path = ash_format("%s/%s", directory, file),
+        .part = ash_format("%s/%s.part", directory, file),
+        .tag = ash_format("%s/.%s.etag", directory, file),
+        .work = ash_format("%s/.%s.wheel", directory, file),
+        .lock = ash_format("%s/.%s.lock", directory, file),
+        .lock_fd = -1 };
+    if (!out->path || !out->part || !out->tag || !out->work || !out->lock)
+        return ash_fail_memory(strlen(directory) + strlen(file), "the paths of a pull");
+    ASH_TRY(make_directory(directory));
+    return take_lock(out);
+}
+
+void ash_pull_job_finish(struct ash_pull_job *job)
+{
+    if (job->lock_fd >= 0) {
+        unlink(job->lock);
+        close(job->lock_fd);
+    }
+    ash_free(job->path);
+    ash_free(job->part);
+    ash_free(job->tag);
+    ash_free(job->work);
+    ash_free(job->lock);
+}
+
+enum ash_status ash_pull_check_space(const struct ash_pull_job *job, uint64_t needed)
+{
+    struct statvfs disk;
+    if (statvfs(job->pull->models_dir, &disk) != 0)
+        return ASH_OK; /* a disk that does not tell may still have room */
+    uint64_t free_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
+    if (needed <= free_bytes)
+        return ASH_OK;
+    return ash_fail(ASH_ERR_IO,
+        "%s needs %" PRIu64 " bytes more on the disk of %s, which has %" PRIu64
+        " free; make room, or choose another models_dir",
+        job->file, needed, job->pull->models_dir, free_bytes);
+}
+
+enum ash_status ash_pull_fail_write(
+    const struct ash_pull_job *job, int error, uint64_t done, uint64_t total)
+{
+    if (error != ENOSPC && error != EDQUOT && error != EFBIG)
+        return fail_directory(job->pull->models_dir, error);
+    if (total > done)
+        ASH_TRY(ash_pull_check_space(job, total - done));
+    return ash_fail(ASH_ERR_IO,
+        "%s: the disk is full after %" PRIu64 " of %" PRIu64
+        " bytes (%s); make room and run the same command again",
+        job->part, done, total, strerror(error));
+}
+
+int ash_pull_write(int fd, const void *bytes, size_t size_bytes)
+{
+    const char *from = bytes;
+    while (size_bytes > 0) {
+        ssize_t written = write(fd, from, size_bytes);
+        if (written < 0 && errno != EINTR)
+            return errno;
+        if (written > 0) {
+            from += written;
+            size_bytes -= (size_t)written;
+        }
+    }
+    return 0;
+}
+
+static enum ash_status digest_file(
+    const struct ash_pull_job *job, int fd, uint64_t total, EVP_MD_CTX *digest, char *chunk)
+{
+    uint64_t done = 0;
+    for (;;) {
+        ssize_t got = read(fd, chunk, CHUNK_BYTES);
+        if (got < 0)
+            return ash_fail(ASH_ERR_IO, "cannot read %s: %s", job->file, strerror(errno));
+        if (got == 0)
+            return ASH_OK;
+        EVP_DigestUpdate(digest, chunk, (size_t)got);
+        done += (uint64_t)got;
+        ASH_TRY(ash_pull_tick(job, ASH_PULL_VERIFYING, done, total));
+    }
+}
+
+static enum ash_status sha256_file(
+    const struct ash_pull_job *job, int fd, uint64_t total, char out[65])
+{
+    unsigned char sum[EVP_MAX_MD_SIZE];
+    char *chunk = ash_alloc(CHUNK_BYTES);
+    EVP_MD_CTX *digest = EVP_MD_CTX_new();
+    enum ash_status status = ASH_OK;
+    if (!chunk || !digest || !EVP_DigestInit_ex(digest, EVP_sha256(), NULL))
+        status = ash_fail_memory(CHUNK_BYTES, "a checksum");
+    if (status == ASH_OK)
+        status = digest_file(job, fd, total, digest, chunk);
+    if (status == ASH_OK) {
+        EVP_DigestFinal_ex(digest, sum, NULL);
+        for (int i = 0; i < 32; i++)
+            snprintf(out + 2 * i, 3, "%02x", sum[i]);
+    }
+    EVP_MD_CTX_free(digest);
+    ash_free(chunk);
+    return status;
+}
+
+static enum ash_status verify_open(
+    const struct ash_pull_job *job, const char *path, int fd, struct ash_pull_result *out)
+{
+    struct stat info;
+    if (fstat(fd, &info) != 0)
+        return ash_fail(ASH_ERR_IO, "cannot look at %s: %s", path, strerror(errno));
+    out->size_bytes = (uint64_t)info.st_size;
+    if (job->size_bytes && out->size_bytes != job->size_bytes)
+        return ash_fail(ASH_ERR_CHECKSUM, "expected a file of %" PRIu64 " bytes, found %" PRIu64,
+            job->size_bytes, out->size_bytes);
+    ASH_TRY(sha256_file(job, fd, out->size_bytes, out->sha256));
+    if (job->sha256 && strcmp(out->sha256, job->sha256) != 0)
+        return ash_fail(
+            ASH_ERR_CHECKSUM, "expected the SHA-256 %s, found %s", job->sha256, out->sha256);
+    return ASH_OK;
+}
+
+enum ash_status ash_pull_verify(
+    const struct ash_pull_job *job, const char *path, struct ash_pull_result *out)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return ash_fail(errno == ENOENT ? ASH_ERR_NOT_FOUND : ASH_ERR_IO, "cannot open %s: %s",
+            path, strerror(errno));
+    enum ash_status status = verify_open(job, path, fd, out);
+    close(fd);
+    return status;
+}
+
+static enum ash_status sync_path(const char *path, int flags)
+{
+    int fd = open(path, flags | O_RDONLY | O_CLOEXEC);
+    int error = fd < 0 || fsync(fd) != 0 ? errno : 0;
+    if (fd >= 0)
+        close(fd);
+    return error ? ash_fail(ASH_ERR_IO, "cannot sync %s: %s", path, strerror(error)) : ASH_OK;
+}
+
+/* The checksum says it is the right file; this says that it is a model at all. */
+static enum ash_status check_model(const struct ash_pull_job *job)
+{
+    struct ash_gguf *gguf = NULL;
+    ASH_TRY(ash_gguf_open(job->part, &gguf));
+    ash_gguf_close(gguf);
+    return ASH_OK;
+}
+
+enum ash_status ash_pull_place(const struct ash_pull_job *job, struct ash_pull_result *out)
+{
+    enum ash_status status = ash_pull_verify(job, job->part, out);
+    if (status == ASH_OK)
+        status = check_model(job);
+    if (status == ASH_ERR_CHECKSUM || status == ASH_ERR_FORMAT || status == ASH_ERR_UNSUPPORTED)
+        ash_pull_discard(job);
+    ASH_TRY(status);
+    ASH_TRY(sync_path(job->part, 0));
+    if (rename(job->part, job->path) != 0)
+        return fail_directory(job->pull->models_dir, errno);
+    unlink(job->tag);
+    ash_pull_remove_tree(job->work);
+    return sync_path(job->pull->models_dir, O_DIRECTORY);
+}
+
+void ash_pull_discard(const struct ash_pull_job *job)
+{
+    unlink(job->part);
+    unlink(job->tag);
+}
+
+/* Calls `visit` for everything below `path`, contents before their folder; links are not followed. */
+static void walk(const char *path, void (*visit)(const FTSENT *, void *), void *context)
+{
+    char *roots[] = { (char *)(uintptr_t)path, NULL };
+    FTS *tree = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+    for (FTSENT *entry; tree && (entry = fts_read(tree));)
+        if (entry->fts_info != FTS_D)
+            visit(entry, context);
+    if (tree)
+        fts_close(tree);
+}
+
+static void remove_one(const FTSENT *entry, void *context)
+{
+    (void)context;
+    if (entry->fts_info == FTS_DP)
+        rmdir(entry->fts_accpath);
+    else
+        unlink(entry->fts_accpath);
+}
+
+void ash_pull_remove_tree(const char *path)
+{
+    walk(path, remove_one, NULL);
+}
+
+static void add_one(const FTSENT *entry, void *context)
+{
+    if (entry->fts_info == FTS_F)
+        *(uint64_t *)context += (uint64_t)entry->fts_statp->st_size;
+}
+
+uint64_t ash_pull_tree_bytes(const char *path)
+{
+    uint64_t total = 0;
+    walk(path, add_one, &total);
+    return total;
+}
