@@ -48,7 +48,7 @@ struct ash_tokenizer_source {
     int64_t token_count;
     int64_t merge_count;
     struct ash_tokenizer_text (*token)(void *context, int64_t index);
-    int64_t (*type)(void *context, int64_t index); /* NULL: all are normal */
+    int64_t (*type)(void *context, int64_t index);                    /* NULL: all are normal */
     struct ash_tokenizer_text (*merge)(void *context, int64_t index); /* "left right" */
     void *context;
     int64_t bos, eos, eot, eom, unk, pad; /* ids; -1: the model has none */

@@ -5,6 +5,7 @@
 #include "models/tokenizer.h"
 #include "models/utf8.h"
 #include "runtime/json.h"
+#include "runtime/log.h"
 #include "runtime/memory.h"
 #include "tools/ashlar/commands.h"
 
@@ -30,7 +31,7 @@ static const struct ash_option options[] = {
         .help = "write how many tokens there are" },
     { .name = "json",
         .offset = offsetof(struct options, json),
-        .help = "write JSON: id, text, bytes and type of each token" },
+        .help = "write JSON: id, text, bytes in hexadecimal and type of each token" },
     { .name = "special",
         .letter = 's',
         .offset = offsetof(struct options, special),
@@ -128,20 +129,30 @@ static void put_ids(const struct ash_tokens *tokens)
     puts("]");
 }
 
+/* The bytes in hexadecimal: JSON's own text cannot hold half a character. */
+static json_t *hex_json(const char *bytes, size_t length)
+{
+    static const char digits[] = "0123456789abcdef";
+    char *text = ash_alloc(2 * length + 1);
+    if (!text)
+        return NULL;
+    for (size_t i = 0; i < length; i++) {
+        text[2 * i] = digits[(unsigned char)bytes[i] >> 4];
+        text[2 * i + 1] = digits[bytes[i] & 15];
+    }
+    json_t *value = json_stringn(text, 2 * length);
+    ash_free(text);
+    return value;
+}
+
 static json_t *token_json(const struct ash_tokenizer *tokenizer, int32_t id)
 {
     static const char *const types[] = { "", "normal", "unknown", "control", "user-defined",
         "unused", "byte" };
     size_t length;
     const char *bytes = ash_tokenizer_piece(tokenizer, id, &length);
-    json_t *list = json_array();
-    for (size_t i = 0; i < length && list; i++)
-        if (json_array_append_new(list, json_integer((unsigned char)bytes[i]))) {
-            json_decref(list);
-            list = NULL;
-        }
     return json_pack("{s:i, s:o, s:o, s:s}", "id", (int)id, "text", ash_json_text(bytes, length),
-        "bytes", list, "type", types[ash_tokenizer_type(tokenizer, id)]);
+        "hex", hex_json(bytes, length), "type", types[ash_tokenizer_type(tokenizer, id)]);
 }
 
 static enum ash_status put_json(
@@ -173,7 +184,7 @@ static enum ash_status put(const struct options *chosen, const struct ash_tokeni
     else
         put_lines(tokenizer, tokens, !chosen->pieces);
     if (tokens->dropped)
-        fprintf(stderr, "%llu bytes left out: the model's vocabulary has no token for them\n",
+        ash_log(ASH_LOG_WARN, "%llu bytes left out: the model's vocabulary has no token for them",
             (unsigned long long)tokens->dropped);
     return ASH_OK;
 }
@@ -227,8 +238,7 @@ const struct ash_command ash_command_tokenize = {
     .most_arguments = 1,
     .description =
         "Reads TEXT, or standard input where there is none or it is \"-\", and writes the id and the "
-        "text of each token, one a line. Bytes that are no printable character are written as "
-        "\\xHH.\n\n"
+        "text of each token, one a line, with \\xHH for bytes that are no printable character.\n\n"
         "The names of special tokens in the text are ordinary text unless --special is given, as "
         "they are in everything a user writes to a model.",
     .options = options,
