@@ -221,6 +221,13 @@ void call_run(struct call *call, const struct ash_op *op, const struct ash_kerne
     }
 }
 
+struct ash_tensor call_result(const struct call *call, const struct ash_op *op, int input)
+{
+    if (input < 0)
+        return call->args.out;
+    return op->updates >> input & 1 ? call->args.in[input] : (struct ash_tensor){ 0 };
+}
+
 void call_values(
     const struct ash_case *row, const struct ash_tensor *tensor, int input, float *values)
 {

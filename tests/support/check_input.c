@@ -22,13 +22,13 @@
 enum { GUARD_BYTES = 128, GUARD_FILL = 0xa5 };
 
 const struct kind check_kinds[] = {
-    { "random", 1, FILL_RANDOM, 1 },
+    { "random", 1, FILL_RANDOM, 1, .bits = true },
     { "random, another", 1, FILL_RANDOM, 2 },
     { "random, small", 1e-3, FILL_RANDOM, 3 },
-    { "random, large", 100, FILL_RANDOM, 4, .wide = true },
+    { "random, large", 100, FILL_RANDOM, 4, .bits = true, .wide = true },
     { "zeros", 0, FILL_RANDOM, 5 },
     { "alternating signs", 1, FILL_ALTERNATE, 6 },
-    { "one outlier", 1, FILL_OUTLIER, 7, .wide = true },
+    { "one outlier", 1, FILL_OUTLIER, 7, .bits = true, .wide = true },
     { "largest quants", 1, FILL_QUANTS, 8 },
     { "huge", 1e15, FILL_RANDOM, 9, .wide = true },
     { "denormal", 1e-40, FILL_RANDOM, 10 },
@@ -152,7 +152,7 @@ static double draw(const struct kind *kind, uint64_t *random, int64_t index)
     case FILL_QUANTS:
         return index % 2 ? -kind->scale : kind->scale;
     case FILL_OUTLIER:
-        return index % 97 == 5 ? 1e4 : value;
+        return index % 97 == 5 ? 100 : value;
     case FILL_NAN:
         return index % 61 == 7 ? (double)NAN : value;
     case FILL_INFINITY:

@@ -45,6 +45,7 @@ struct kind {
     double scale;
     enum { FILL_RANDOM, FILL_ALTERNATE, FILL_OUTLIER, FILL_QUANTS, FILL_NAN, FILL_INFINITY } fill;
     uint64_t seed;
+    bool bits;    /* goes through all that must not change a bit */
     bool wide;    /* far from 1: rounding of the inputs is let into the tolerance */
     bool unknown; /* results are not compared, unless they are ids */
 };
@@ -111,6 +112,17 @@ enum split { SPLIT_NONE, SPLIT_RANDOM, SPLIT_REVERSE };
 void call_run(struct call *call, const struct ash_op *op, const struct ash_kernel *kernel,
     enum split split, uint64_t seed);
 
+/* Which tensor a result is: the output (input -1) or an updated input; rank 0 if it is neither. */
+struct ash_tensor call_result(const struct call *call, const struct ash_op *op, int input);
+
 /* `tensor`, input `input` (-1 = the output), as floats. */
 void call_values(
     const struct ash_case *row, const struct ash_tensor *tensor, int input, float *values);
+
+/* What the reference says: the output at [0], updated inputs after it, with the error let pass. */
+struct expected {
+    bool known;
+    float *values[1 + ASH_MAX_INPUTS], *bound[1 + ASH_MAX_INPUTS];
+};
+void expected_init(struct expected *expected, const struct problem *problem);
+void expected_finish(struct expected *expected);
