@@ -9,9 +9,8 @@ cd "$root" || exit 1
 bad=0 count=0
 for header in $(git ls-files -co --exclude-standard '*.h'); do
     flags=
-    case $header in
-    *avx512*) flags="-mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni" ;;
-    *avx2*) flags="-mavx2 -mfma -mf16c" ;;
+    case $(uname -m)/$header in
+    x86_64/kernels/*) flags="-mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni" ;;
     esac
     count=$((count + 1))
     # shellcheck disable=SC2086 # flags are several words
