@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "models/tokenizer.h"
 
+#include "models/template.h"
 #include "models/tokenizer_internal.h"
 #include "runtime/memory.h"
 
@@ -78,6 +79,30 @@ static size_t spell(
     return count;
 }
 
+/*
+ * Most words of a text are one token. Finding out here which tokens merging arrives at by itself
+ * lets encoding take those with one look into the table, and no merging.
+ */
+static enum ash_status mark_whole_words(struct ash_tokenizer *tokenizer)
+{
+    int32_t ids[ASH_BPE_SHORT];
+    struct ash_bpe_scratch unused = { 0 };
+    for (int32_t id = 0; id < tokenizer->count; id++) {
+        size_t length;
+        const char *bytes = ash_token_bytes(tokenizer, id, &length);
+        if (!(tokenizer->flag[id] & ASH_FLAG_WORD))
+            continue;
+        bool whole = tokenizer->split->whole_words;
+        if (!whole && length <= ASH_BPE_SHORT) {
+            size_t count = spell(tokenizer, bytes, length, ids);
+            ASH_TRY(ash_bpe_merge(tokenizer, &unused, ids, &count));
+            whole = count == 1 && ids[0] == id;
+        }
+        tokenizer->flag[id] |= whole ? ASH_FLAG_WHOLE : 0;
+    }
+    return ASH_OK;
+}
+
 static enum ash_status load(
     struct ash_tokenizer *tokenizer, const struct ash_tokenizer_source *source)
 {
@@ -94,7 +119,8 @@ static enum ash_status load(
     ASH_TRY(ash_tokenizer_load_tokens(tokenizer, source));
     ASH_TRY(ash_tokenizer_load_merges(tokenizer, source));
     ASH_TRY(ash_tokenizer_load_markers(tokenizer));
-    return load_ids(tokenizer, source);
+    ASH_TRY(load_ids(tokenizer, source));
+    return mark_whole_words(tokenizer);
 }
 
 enum ash_status ash_tokenizer_create(
@@ -155,24 +181,13 @@ static enum ash_status append(struct ash_tokens *tokens, int32_t id)
     return ASH_OK;
 }
 
-/*
- * Most words of a text are one token. That merging arrives at a token for its bytes is remembered at
- * the first time, and the next one costs a look into the table and no merging. Two threads that find
- * it out at once write the same.
- */
-static bool is_whole(const struct ash_tokenizer *tokenizer, int32_t id)
-{
-    return tokenizer->split->whole_words ||
-           __atomic_load_n(&tokenizer->flag[id], __ATOMIC_RELAXED) & ASH_FLAG_WHOLE;
-}
-
 static enum ash_status encode_word(const struct ash_tokenizer *tokenizer,
     struct ash_bpe_scratch *scratch, const char *bytes, size_t length, struct ash_tokens *out)
 {
     ASH_TRY(reserve(out, length));
     int32_t *id = out->id + out->count;
     int32_t word = ash_tokenizer_find_word(tokenizer, bytes, length);
-    if (word >= 0 && is_whole(tokenizer, word)) {
+    if (word >= 0 && tokenizer->flag[word] & ASH_FLAG_WHOLE) {
         *id = word;
         out->count++;
         return ASH_OK;
@@ -180,8 +195,6 @@ static enum ash_status encode_word(const struct ash_tokenizer *tokenizer,
     size_t count = spell(tokenizer, bytes, length, id);
     out->dropped += length - count;
     ASH_TRY(ash_bpe_merge(tokenizer, scratch, id, &count));
-    if (count == 1 && *id == word)
-        __atomic_fetch_or(&tokenizer->flag[word], ASH_FLAG_WHOLE, __ATOMIC_RELAXED);
     out->count += count;
     return ASH_OK;
 }
@@ -197,18 +210,46 @@ static enum ash_status encode_plain(const struct ash_tokenizer *tokenizer,
     return ASH_OK;
 }
 
+/* What is left of a prompt's segments: who may write special tokens. */
+struct trust {
+    const struct ash_prompt_segment *segment;
+    size_t count;
+};
+
+/* How far from `at` on the text is trusted without a gap; moves the cursor along. */
+static size_t trusted_from(struct trust *trust, size_t at)
+{
+    while (trust->count && trust->segment->start_bytes + trust->segment->length_bytes <= at)
+        trust->segment++, trust->count--;
+    if (!trust->count || !trust->segment->trusted)
+        return 0;
+    return trust->segment->start_bytes + trust->segment->length_bytes - at;
+}
+
+/* The longest marker at `at`: any where the text is trusted, else one that is a word of its own. */
+static int32_t match_marker(const struct ash_tokenizer *tokenizer, const char *text, size_t length,
+    size_t at, struct trust *trust)
+{
+    const struct ash_marker_set *special = &tokenizer->special, *user = &tokenizer->user;
+    unsigned char byte = (unsigned char)text[at];
+    int32_t id = -1;
+    if (special->start[byte] < special->start[byte + 1]) {
+        size_t trusted = trusted_from(trust, at);
+        if (trusted)
+            id = ash_marker_match(tokenizer, special, text + at, trusted);
+    }
+    if (id < 0 && user->start[byte] < user->start[byte + 1])
+        id = ash_marker_match(tokenizer, user, text + at, length - at);
+    return id;
+}
+
 static enum ash_status encode_text(const struct ash_tokenizer *tokenizer,
-    struct ash_bpe_scratch *scratch, const char *text, size_t length, unsigned flags,
+    struct ash_bpe_scratch *scratch, const char *text, size_t length, struct trust trust,
     struct ash_tokens *out)
 {
-    bool special = flags & ASH_ENCODE_SPECIAL;
-    const struct ash_marker_set *set = special ? &tokenizer->special : &tokenizer->user;
     size_t plain = 0, at = 0; /* text[plain..at) has no marker in it */
-    while (at < length && set->start[256]) {
-        unsigned char byte = (unsigned char)text[at];
-        int32_t id = -1;
-        if (set->start[byte] < set->start[byte + 1])
-            id = ash_marker_match(tokenizer, set, text + at, length - at);
+    while (at < length && tokenizer->special.start[256]) {
+        int32_t id = match_marker(tokenizer, text, length, at, &trust);
         if (id < 0) {
             at++;
             continue;
@@ -223,32 +264,48 @@ static enum ash_status encode_text(const struct ash_tokenizer *tokenizer,
 }
 
 static enum ash_status encode_all(const struct ash_tokenizer *tokenizer,
-    struct ash_bpe_scratch *scratch, const char *text, size_t length, unsigned flags,
-    struct ash_tokens *out)
+    struct ash_bpe_scratch *scratch, const char *text, size_t length, struct trust trust,
+    unsigned flags, struct ash_tokens *out)
 {
     if (flags & ASH_ENCODE_ADD_BOS && tokenizer->add_bos)
         ASH_TRY(append(out, tokenizer->bos));
-    ASH_TRY(encode_text(tokenizer, scratch, text, length, flags, out));
+    ASH_TRY(encode_text(tokenizer, scratch, text, length, trust, out));
     if (flags & ASH_ENCODE_ADD_EOS && tokenizer->add_eos)
         ASH_TRY(append(out, tokenizer->eos));
     return ASH_OK;
 }
 
-enum ash_status ash_tokenizer_encode(const struct ash_tokenizer *tokenizer, const char *text,
-    size_t length, unsigned flags, struct ash_tokens *out)
+/* All or nothing: on failure *out is as before, but for its capacity. */
+static enum ash_status encode(const struct ash_tokenizer *tokenizer, const char *text,
+    size_t length, struct trust trust, unsigned flags, struct ash_tokens *out)
 {
     if (length > ASH_TOKENIZER_MAX_TEXT_BYTES)
         return ash_fail(ASH_ERR_LIMIT, "a text of %zu bytes; at most %d can be tokenized at once",
             length, ASH_TOKENIZER_MAX_TEXT_BYTES);
     struct ash_bpe_scratch scratch = { 0 };
-    struct ash_tokens before = *out;
-    enum ash_status status = encode_all(tokenizer, &scratch, text, length, flags, out);
+    size_t count = out->count;
+    uint64_t dropped = out->dropped;
+    enum ash_status status = encode_all(tokenizer, &scratch, text, length, trust, flags, out);
     ash_bpe_scratch_free(&scratch);
     if (status != ASH_OK) {
-        out->count = before.count;
-        out->dropped = before.dropped;
+        out->count = count;
+        out->dropped = dropped;
     }
     return status;
+}
+
+enum ash_status ash_tokenizer_encode(const struct ash_tokenizer *tokenizer, const char *text,
+    size_t length, unsigned flags, struct ash_tokens *out)
+{
+    struct ash_prompt_segment all = { 0, length, flags & ASH_ENCODE_SPECIAL };
+    return encode(tokenizer, text, length, (struct trust){ &all, 1 }, flags, out);
+}
+
+enum ash_status ash_tokenizer_encode_prompt(
+    const struct ash_tokenizer *tokenizer, const struct ash_prompt *prompt, struct ash_tokens *out)
+{
+    struct trust trust = { prompt->segment, prompt->segment_count };
+    return encode(tokenizer, prompt->text, prompt->length_bytes, trust, 0, out);
 }
 
 const char *ash_tokenizer_piece(const struct ash_tokenizer *tokenizer, int64_t id, size_t *length)
@@ -295,8 +352,7 @@ int32_t ash_tokenizer_find(const struct ash_tokenizer *tokenizer, const char *te
 
 bool ash_tokenizer_ends(const struct ash_tokenizer *tokenizer, int64_t id)
 {
-    return id >= 0 && id < tokenizer->count &&
-           __atomic_load_n(&tokenizer->flag[id], __ATOMIC_RELAXED) & ASH_FLAG_ENDS;
+    return id >= 0 && id < tokenizer->count && tokenizer->flag[id] & ASH_FLAG_ENDS;
 }
 
 struct ash_tokenizer_info ash_tokenizer_describe(const struct ash_tokenizer *tokenizer)

@@ -19,7 +19,7 @@
  * and gives its own byte's token: decoding gives exactly the bytes that were encoded. Nothing is
  * normalised. A zero byte is a byte like any other.
  *
- * Threads: any number may use a tokenizer at once; what it does never changes once it is made.
+ * Threads: a tokenizer never changes once made; any number may use it at once.
  */
 struct ash_tokenizer;
 
@@ -114,6 +114,15 @@ enum ash_encode_flag {
  */
 enum ash_status ash_tokenizer_encode(const struct ash_tokenizer *tokenizer, const char *text,
     size_t length, unsigned flags, struct ash_tokens *out);
+
+/*
+ * The ids of a rendered conversation (template.h): control tokens are recognised where all their bytes
+ * are trusted, and nowhere else; words are cut as in one text. No bos or eos is added: the template
+ * writes what the model wants. Errors as above.
+ */
+struct ash_prompt;
+enum ash_status ash_tokenizer_encode_prompt(
+    const struct ash_tokenizer *tokenizer, const struct ash_prompt *prompt, struct ash_tokens *out);
 
 /*
  * The bytes that `id` stands for, which may be a part of a character (utf8.h); a control token's are
