@@ -37,6 +37,8 @@ static enum ash_status map_file(const char *path, struct ash_gguf *gguf)
     void *bytes = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, gguf->fd, 0);
     if (bytes == MAP_FAILED)
         return fail_system("map");
+    /* Or one row read of an embedding maps 2 MiB where the page cache holds large folios. */
+    madvise(bytes, (size_t)info.st_size, MADV_NOHUGEPAGE);
     gguf->bytes = bytes;
     gguf->size_bytes = (uint64_t)info.st_size;
     gguf->changed = info.st_mtim;
@@ -195,15 +197,27 @@ enum ash_status ash_gguf_find_tensor(
     return ASH_OK;
 }
 
+/* What Linux maps at a page fault in a file, by default (fault_around_bytes). */
+enum { FAULT_AROUND_BYTES = 64 << 10 };
+
 void ash_gguf_release(const struct ash_gguf *gguf, const struct ash_tensor *tensor)
 {
     const uint8_t *data = tensor->data;
     if (gguf->fd < 0 || !data)
         return;
     assert(data >= gguf->bytes && data < gguf->bytes + gguf->size_bytes);
-    /* Whole pages, the shared ones at both ends too: they come back when somebody reads them. */
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    uintptr_t first = (uintptr_t)data / page * page;
-    uintptr_t end = (uintptr_t)data + ash_tensor_bytes(tensor);
+    /* Outwards to whole windows of fault-around: the system has mapped that much with the first and
+     * the last page, and what neighbours still need comes back when they read it. */
+    uintptr_t base = (uintptr_t)gguf->bytes;
+    uintptr_t first = (uintptr_t)data / FAULT_AROUND_BYTES * FAULT_AROUND_BYTES;
+    uintptr_t end = (uintptr_t)data + ash_tensor_bytes(tensor) + FAULT_AROUND_BYTES;
+    first = first > base ? first : base;
+    end = end < base + gguf->size_bytes ? end : base + gguf->size_bytes;
     madvise((void *)first, end - first, MADV_DONTNEED);
+}
+
+void ash_gguf_release_all(const struct ash_gguf *gguf)
+{
+    if (gguf->fd >= 0)
+        madvise((void *)(uintptr_t)gguf->bytes, gguf->size_bytes, MADV_DONTNEED);
 }

@@ -189,3 +189,6 @@ enum ash_status ash_gguf_find_tensor(
  * them, so that weights do not count twice in RSS. Reading them again stays correct.
  */
 void ash_gguf_release(const struct ash_gguf *gguf, const struct ash_tensor *tensor);
+
+/* The same for the whole file, once a model is loaded. */
+void ash_gguf_release_all(const struct ash_gguf *gguf);
