@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "drivers/runtime.h"
+
+#include "runtime/json.h"
+#include "runtime/memory.h"
+#include "runtime/topology.h"
+
+#include <string.h>
+
+/* "cpu,opencl:0" or "auto": each name once, in the order given. */
+static enum ash_status open_devices(struct ash_runtime *runtime)
+{
+    char names[256];
+    size_t length = strlen(runtime->config.device);
+    if (length >= sizeof names)
+        return ash_fail(ASH_ERR_ARGUMENT, "the list of devices has %zu bytes; at most %zu are read",
+            length, sizeof names - 1);
+    memcpy(names, runtime->config.device, length + 1);
+    char *rest = names;
+    for (char *name; (name = strsep(&rest, ","));) {
+        const struct ash_device_info *info;
+        if (runtime->device_count == ASH_MAX_DEVICES)
+            return ash_fail(ASH_ERR_LIMIT, "more than %d devices", ASH_MAX_DEVICES);
+        ASH_TRY(ash_device_find(runtime->found, runtime->found_count, name, &info));
+        ASH_TRY(
+            info->driver->open(info, &runtime->config, &runtime->device[runtime->device_count]));
+        runtime->device_count++;
+    }
+    return ASH_OK;
+}
+
+static enum ash_status open_runtime(struct ash_runtime *runtime)
+{
+    ASH_TRY(ash_topology_load(NULL, 0, &runtime->topology));
+    ASH_TRY(ash_devices_probe(
+        runtime->topology, runtime->found, ASH_MAX_DEVICES, &runtime->found_count));
+    return open_devices(runtime);
+}
+
+enum ash_status ash_runtime_open(struct ash_config *config, struct ash_runtime **out)
+{
+    ash_json_init();
+    struct ash_runtime *runtime = ash_alloc_zero(sizeof *runtime);
+    if (!runtime)
+        return ash_fail_memory(sizeof *runtime, "the runtime");
+    runtime->config = *config;
+    enum ash_status status = open_runtime(runtime);
+    if (status != ASH_OK) {
+        runtime->config = (struct ash_config){ 0 }; /* still the caller's */
+        ash_runtime_destroy(runtime);
+        return status;
+    }
+    *config = (struct ash_config){ 0 };
+    *out = runtime;
+    return ASH_OK;
+}
+
+static enum ash_status apply(
+    struct ash_config *config, const struct ash_setting_value *settings, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct ash_setting *setting = ash_setting_find(settings[i].name);
+        if (!setting)
+            return ash_fail(ASH_ERR_NOT_FOUND, "no setting is called '%s': see ashlar help config",
+                settings[i].name);
+        ASH_TRY(ash_config_set(config, setting, settings[i].value, ASH_SOURCE_FLAG));
+    }
+    return ash_config_load(config, NULL);
+}
+
+enum ash_status ash_runtime_create(
+    const struct ash_setting_value *settings, size_t count, struct ash_runtime **out)
+{
+    struct ash_config config;
+    ASH_TRY(ash_config_init(&config));
+    enum ash_status status = apply(&config, settings, count);
+    if (status == ASH_OK)
+        status = ash_runtime_open(&config, out);
+    ash_config_finish(&config); /* empty if the runtime has taken it over */
+    return status;
+}
+
+void ash_runtime_destroy(struct ash_runtime *runtime)
+{
+    if (!runtime)
+        return;
+    for (int i = runtime->device_count - 1; i >= 0; i--)
+        runtime->device[i]->driver->close(runtime->device[i]);
+    ash_topology_destroy(runtime->topology);
+    ash_config_finish(&runtime->config);
+    ash_free(runtime);
+}
