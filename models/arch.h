@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "kernels/rope/rope.h"
+#include "models/gguf.h"
+#include "scheduler/graph.h"
+
+/*
+ * An architecture: how a file's hyper-parameters are read and how its graph is built. One file each,
+ * models/<name>.c, exporting `const struct ash_arch ash_arch_<name>`, and one word in
+ * models/meson.build.
+ *
+ * Letters of shapes, here and everywhere: see models/README.md.
+ */
+
+/* What every decoder shares; an architecture's own numbers stay in its file. */
+struct ash_model_shape {
+    int64_t vocabulary;   /* V */
+    int64_t context;      /* positions the model was trained for */
+    int64_t layers;       /* L */
+    int64_t channels;     /* C */
+    int64_t feed_forward; /* F */
+    int64_t heads;        /* H, of queries */
+    int64_t kv_heads;     /* of keys and values; divides H */
+    int64_t head_size;    /* D */
+    float norm_epsilon;
+    struct ash_rope_params rope; /* of one kv head set; heads is filled in where it is used */
+};
+
+/* What build() works with. */
+struct ash_build {
+    const struct ash_gguf *file;
+    const struct ash_model_shape *shape;
+    struct ash_graph *graph;
+    enum ash_type kv_type; /* F16, Q8_0 or F32 */
+    int64_t kv_pages;
+};
+
+struct ash_arch {
+    const char *name; /* general.architecture */
+
+    /* Reads and checks the hyper-parameters. ASH_ERR_FORMAT: missing or impossible ones. */
+    enum ash_status (*read)(const struct ash_gguf *file, struct ash_model_shape *out);
+
+    /* Adds everything from token ids to logits (O, V) to the graph and returns the logits. Errors are
+     * the graph's (ash_graph_status). */
+    ash_value (*build)(struct ash_build *build);
+};
+
+/* All architectures of this build; ends with NULL. */
+extern const struct ash_arch *const ash_archs[];
+
+/* By general.architecture. ASH_ERR_UNSUPPORTED names it and lists those there are. */
+enum ash_status ash_arch_find(const struct ash_gguf *file, const struct ash_arch **out);
+
+/* Bytes of keys and values of one position, over all layers. */
+int64_t ash_model_kv_bytes(const struct ash_model_shape *shape, enum ash_type kv_type);
+
+/* For build(): a weight of the file by its name (printf), which must have exactly this shape (columns
+ * 0 for a vector). The first error makes the graph fail; then ASH_NO_VALUE. */
+ash_value ash_build_weight(struct ash_build *build, int64_t rows, int64_t columns,
+    const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* The same for one that may be missing: then ASH_NO_VALUE, and no error. */
+ash_value ash_build_optional(struct ash_build *build, int64_t rows, int64_t columns,
+    const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* The cache of keys or values of one layer: (pages, kv heads, ASH_PAGE_POSITIONS, D). */
+ash_value ash_build_cache(struct ash_build *build, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));

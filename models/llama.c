@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The Llama family: Llama 1 to 3, SmolLM, TinyLlama, Mistral and whatever else calls itself "llama".
+ * Touvron et al. 2023 (arXiv 2302.13971, 2307.09288); grouped query attention: Ainslie et al. 2023
+ * (arXiv 2305.13245). GGUF files of this family hold Q and K permuted, so that RoPE turns neighbouring
+ * pairs (interleaved).
+ */
+#include "kernels/add/add.h"
+#include "kernels/attention/attention.h"
+#include "kernels/embedding/embedding.h"
+#include "kernels/gather/gather.h"
+#include "kernels/glu/glu.h"
+#include "kernels/kv_write/kv_write.h"
+#include "kernels/matmul/matmul.h"
+#include "kernels/rmsnorm/rmsnorm.h"
+#include "models/arch.h"
+
+#include <math.h>
+#include <stdio.h>
+
+/* Limits that no model of this family comes near; they keep every product far inside 63 bits. */
+enum {
+    MAX_LAYERS = 1024,
+    MAX_CHANNELS = 1 << 20,
+    MAX_FEED_FORWARD = 1 << 22,
+    MAX_HEADS = 1 << 12,
+    MAX_HEAD_SIZE = ASH_ROPE_MAX_DIMS,
+    MAX_CONTEXT = 1 << 28,
+    MAX_VOCABULARY = 1 << 24,
+};
+
+static enum ash_status read_counts(const struct ash_gguf *file, struct ash_model_shape *shape)
+{
+    uint32_t layers, channels, feed_forward, heads, kv_heads, context, head_size;
+    ASH_TRY(ash_gguf_get_u32(file, ".block_count", 1, MAX_LAYERS, &layers));
+    ASH_TRY(ash_gguf_get_u32(file, ".embedding_length", 1, MAX_CHANNELS, &channels));
+    ASH_TRY(ash_gguf_get_u32(file, ".feed_forward_length", 1, MAX_FEED_FORWARD, &feed_forward));
+    ASH_TRY(ash_gguf_get_u32(file, ".context_length", 1, MAX_CONTEXT, &context));
+    ASH_TRY(ash_gguf_get_u32(file, ".attention.head_count", 1, MAX_HEADS, &heads));
+    ASH_TRY(ash_gguf_get_u32_or(file, ".attention.head_count_kv", heads, 1, MAX_HEADS, &kv_heads));
+    ASH_TRY(ash_gguf_get_u32_or(
+        file, ".attention.key_length", channels / heads, 1, MAX_HEAD_SIZE, &head_size));
+    if (heads % kv_heads != 0)
+        return ash_fail(ASH_ERR_FORMAT, "%s: %u query heads cannot share %u key/value heads evenly",
+            ash_gguf_path(file), heads, kv_heads);
+    if (head_size < 2 || head_size > MAX_HEAD_SIZE)
+        return ash_fail(ASH_ERR_FORMAT, "%s: heads of %u channels; expected 2 to %d",
+            ash_gguf_path(file), head_size, MAX_HEAD_SIZE);
+    shape->layers = layers;
+    shape->channels = channels;
+    shape->feed_forward = feed_forward;
+    shape->context = context;
+    shape->heads = heads;
+    shape->kv_heads = kv_heads;
+    shape->head_size = head_size;
+    return ASH_OK;
+}
+
+/* The vocabulary is what the embedding holds: the tokenizer's list may be shorter (padding). */
+static enum ash_status read_vocabulary(const struct ash_gguf *file, struct ash_model_shape *shape)
+{
+    struct ash_tensor table;
+    ASH_TRY(ash_gguf_find_tensor(file, "token_embd.weight", &table));
+    if (table.rank != 2 || table.dim[0] > MAX_VOCABULARY)
+        return ash_fail(ASH_ERR_FORMAT, "%s: token_embd.weight is no (V, C) matrix with V <= %d",
+            ash_gguf_path(file), MAX_VOCABULARY);
+    shape->vocabulary = table.dim[0];
+    return ASH_OK;
+}
+
+static enum ash_status read_rope(const struct ash_gguf *file, struct ash_model_shape *shape)
+{
+    uint32_t dims;
+    float base, factor;
+    struct ash_gguf_string scaling;
+    ASH_TRY(ash_gguf_get_u32_or(file, ".rope.dimension_count", (uint32_t)shape->head_size, 2,
+        (uint32_t)shape->head_size, &dims));
+    ASH_TRY(ash_gguf_get_f32_or(file, ".rope.freq_base", 10000, 1, 1e12f, &base));
+    ASH_TRY(ash_gguf_get_string_or(file, ".rope.scaling.type", "none", &scaling));
+    ASH_TRY(ash_gguf_get_f32_or(file, ".rope.scaling.factor", 1, 1e-6f, 1e6f, &factor));
+    if (dims % 2 != 0)
+        return ash_fail(ASH_ERR_FORMAT, "%s: RoPE turns pairs; its %u dimensions are odd",
+            ash_gguf_path(file), dims);
+    bool linear = ash_gguf_string_is(scaling, "linear");
+    if (!linear && !ash_gguf_string_is(scaling, "none"))
+        return ash_fail(ASH_ERR_UNSUPPORTED,
+            "%s: RoPE scaling '%.*s'; this build knows none, linear", ash_gguf_path(file),
+            (int)(scaling.length < 32 ? scaling.length : 32), scaling.text);
+    shape->rope = (struct ash_rope_params){
+        .head_size = (int)shape->head_size,
+        .dims = (int)dims,
+        .base = base,
+        .scale = linear ? 1 / factor : 1,
+        .mode = ASH_ROPE_INTERLEAVED,
+    };
+    return ASH_OK;
+}
+
+static enum ash_status read_shape(const struct ash_gguf *file, struct ash_model_shape *out)
+{
+    struct ash_model_shape shape = { 0 };
+    ASH_TRY(read_counts(file, &shape));
+    ASH_TRY(read_vocabulary(file, &shape));
+    ASH_TRY(read_rope(file, &shape));
+    ASH_TRY(ash_gguf_get_f32(
+        file, ".attention.layer_norm_rms_epsilon", 1e-12f, 1, &shape.norm_epsilon));
+    *out = shape;
+    return ASH_OK;
+}
+
+/* A graph operation named "blk.<layer>.<what>". */
+static ash_value add(struct ash_build *build, int64_t layer, const char *what,
+    const struct ash_op *op, const ash_value *in, int count, const void *params)
+{
+    char name[64];
+    snprintf(name, sizeof name, "blk.%lld.%s", (long long)layer, what);
+    return ash_graph_add(build->graph, name, op, in, count, params);
+}
+
+static ash_value norm(struct ash_build *build, int64_t layer, const char *what, ash_value x)
+{
+    ash_value weight = ash_build_weight(
+        build, build->shape->channels, 0, "blk.%lld.%s.weight", (long long)layer, what);
+    return add(build, layer, what, &ash_op_rmsnorm, (ash_value[]){ x, weight }, 2,
+        &(struct ash_rmsnorm_params){ .eps = build->shape->norm_epsilon });
+}
+
+/* x W^T (+ bias, where the file has one). */
+static ash_value project(struct ash_build *build, int64_t layer, const char *what, ash_value x,
+    int64_t rows, int64_t columns)
+{
+    ash_value weight =
+        ash_build_weight(build, rows, columns, "blk.%lld.%s.weight", (long long)layer, what);
+    ash_value bias = ash_build_optional(build, rows, 0, "blk.%lld.%s.bias", (long long)layer, what);
+    return add(build, layer, what, &ash_op_matmul, (ash_value[]){ x, weight, bias }, 3, NULL);
+}
+
+/* x: (T, C), the stream before its norm; returns (T, H D). */
+static ash_value attend(struct ash_build *build, int64_t layer, ash_value x, ash_value factors)
+{
+    const struct ash_model_shape *shape = build->shape;
+    int64_t c = shape->channels, d = shape->head_size;
+    ash_value normed = norm(build, layer, "attn_norm", x);
+    ash_value q = project(build, layer, "attn_q", normed, shape->heads * d, c);
+    ash_value k = project(build, layer, "attn_k", normed, shape->kv_heads * d, c);
+    ash_value v = project(build, layer, "attn_v", normed, shape->kv_heads * d, c);
+    ash_value keys = ash_build_cache(build, "blk.%lld.keys", (long long)layer);
+    ash_value values = ash_build_cache(build, "blk.%lld.values", (long long)layer);
+
+    struct ash_rope_params rope = shape->rope;
+    rope.heads = (int)shape->heads;
+    q = add(build, layer, "rope", &ash_op_rope, (ash_value[]){ q, factors }, 2, &rope);
+    rope.heads = (int)shape->kv_heads;
+    add(build, layer, "kv_write", &ash_op_kv_write, (ash_value[]){ k, v, keys, values, factors }, 5,
+        &(struct ash_kv_write_params){ .rope = rope });
+    return add(build, layer, "attention", &ash_op_attention, (ash_value[]){ q, keys, values }, 3,
+        &(struct ash_attention_params){ .heads = (int)shape->heads, .scale = 1 / sqrtf((float)d) });
+}
+
+static ash_value layer(struct ash_build *build, int64_t index, ash_value x, ash_value factors)
+{
+    const struct ash_model_shape *shape = build->shape;
+    int64_t c = shape->channels, f = shape->feed_forward, hd = shape->heads * shape->head_size;
+
+    ash_value mixed = attend(build, index, x, factors);
+    ash_value y = project(build, index, "attn_output", mixed, c, hd);
+    x = add(build, index, "attn_residual", &ash_op_add, (ash_value[]){ y, x }, 2, NULL);
+
+    ash_value normed = norm(build, index, "ffn_norm", x);
+    ash_value gate = project(build, index, "ffn_gate", normed, f, c);
+    ash_value up = project(build, index, "ffn_up", normed, f, c);
+    ash_value act = add(build, index, "ffn_act", &ash_op_glu, (ash_value[]){ gate, up }, 2,
+        &(struct ash_glu_params){ .activation = ASH_SILU });
+    y = project(build, index, "ffn_down", act, c, f);
+    return add(build, index, "ffn_residual", &ash_op_add, (ash_value[]){ y, x }, 2, NULL);
+}
+
+static ash_value build_graph(struct ash_build *build)
+{
+    const struct ash_model_shape *shape = build->shape;
+    struct ash_graph *graph = build->graph;
+    ash_value table =
+        ash_build_weight(build, shape->vocabulary, shape->channels, "token_embd.weight");
+    ash_value factors = ash_build_optional(build, shape->rope.dims / 2, 0, "rope_freqs.weight");
+
+    ash_value x =
+        ash_graph_add(graph, "token_embd", &ash_op_embedding, (ash_value[]){ table }, 1, NULL);
+    for (int64_t i = 0; i < shape->layers; i++)
+        x = layer(build, i, x, factors);
+
+    /* Only the rows whose logits are wanted go on. */
+    x = ash_graph_add(graph, "gather", &ash_op_gather, (ash_value[]){ x }, 1, NULL);
+    ash_value weight = ash_build_weight(build, shape->channels, 0, "output_norm.weight");
+    x = ash_graph_add(graph, "output_norm", &ash_op_rmsnorm, (ash_value[]){ x, weight }, 2,
+        &(struct ash_rmsnorm_params){ .eps = shape->norm_epsilon });
+    ash_value output = table; /* tied, unless the file has a matrix of its own */
+    if (ash_gguf_has_tensor(build->file, "output.weight"))
+        output = ash_build_weight(build, shape->vocabulary, shape->channels, "output.weight");
+    return ash_graph_add(graph, "output", &ash_op_matmul, (ash_value[]){ x, output }, 2, NULL);
+}
+
+const struct ash_arch ash_arch_llama = {
+    .name = "llama",
+    .read = read_shape,
+    .build = build_graph,
+};

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "models/model.h"
+
+#include "models/registry.h"
+#include "runtime/memory.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* A context nobody asked for is not given: a model trained for 128 K positions would reserve
+ * gigabytes of address space, and plans for it would be drawn too pessimistically. */
+enum { DEFAULT_CONTEXT = 8192 };
+
+struct loading {
+    struct ash_model *model;
+    const struct ash_load_options *load;
+};
+
+static bool on_progress(void *context, uint64_t done_bytes, uint64_t total_bytes)
+{
+    const struct ash_load_options *load = ((struct loading *)context)->load;
+    return !load->progress || load->progress(load->context, done_bytes, total_bytes);
+}
+
+static void on_release(void *context, const struct ash_tensor *weight)
+{
+    ash_gguf_release(((struct loading *)context)->model->file, weight);
+}
+
+/* The limits of this run, from the settings and what the model was trained for. */
+static enum ash_status choose_limits(
+    struct ash_model *model, const struct ash_model_options *options)
+{
+    const struct ash_config *config = &model->runtime->config;
+    int64_t trained = model->shape.context;
+    int64_t context =
+        config->context ? config->context : (trained < DEFAULT_CONTEXT ? trained : DEFAULT_CONTEXT);
+    if (context > trained)
+        return ash_fail(ASH_ERR_LIMIT,
+            "%s was trained for a context of %lld positions; %lld were asked for: lower --context",
+            ash_gguf_path(model->file), (long long)trained, (long long)context);
+    int32_t sequences = options->load.sessions ? options->load.sessions : 1;
+    if (sequences < 1 || sequences > 4096)
+        return ash_fail(ASH_ERR_ARGUMENT, "%d sessions at once; 1 to 4096 are possible", sequences);
+    model->context = (int32_t)context;
+    model->sequences = sequences;
+    model->batch_tokens =
+        (int32_t)(config->batch_tokens < context ? config->batch_tokens : context);
+    if (model->batch_tokens < sequences)
+        model->batch_tokens = sequences;
+    model->outputs = options->outputs ? options->outputs : sequences;
+    if (model->outputs > model->batch_tokens)
+        model->outputs = model->batch_tokens;
+    return ASH_OK;
+}
+
+/* A template that cannot be used spoils conversations only: the model can still continue a text. */
+static enum ash_status load_template(struct ash_model *model)
+{
+    struct ash_gguf_string source = { ash_template_chatml, strlen(ash_template_chatml) };
+    model->chat_is_fallback = !ash_gguf_has(model->file, "tokenizer.chat_template");
+    enum ash_status status = ASH_OK;
+    if (!model->chat_is_fallback)
+        status = ash_gguf_get_string(model->file, "tokenizer.chat_template", &source);
+    if (status == ASH_OK)
+        status = ash_template_parse(source.text, source.length, &model->chat);
+    if (status == ASH_OK || status == ASH_ERR_NO_MEMORY)
+        return status;
+    model->chat_status = status;
+    snprintf(model->chat_error, sizeof model->chat_error, "%s: the chat template: %s",
+        ash_gguf_path(model->file), ash_error());
+    return ASH_OK;
+}
+
+/* Pages for every sequence's whole context, and one more each so that a cached prefix survives. */
+static int32_t count_pages(const struct ash_model *model)
+{
+    int64_t each = (model->context + ASH_PAGE_POSITIONS - 1) / ASH_PAGE_POSITIONS + 1;
+    return (int32_t)(each * model->sequences);
+}
+
+static enum ash_status make_plan(
+    struct ash_model *model, struct ash_graph *graph, const struct ash_model_options *options)
+{
+    struct ash_build build = {
+        .file = model->file,
+        .shape = &model->shape,
+        .graph = graph,
+        .kv_type = (enum ash_type)model->runtime->config.kv_type,
+        .kv_pages = count_pages(model),
+    };
+    model->logits = model->arch->build(&build);
+    ASH_TRY(ash_graph_status(graph));
+    ash_graph_mark_output(graph, model->logits);
+    struct loading loading = { .model = model, .load = &options->load };
+    return ash_plan_create(graph,
+        &(struct ash_plan_options){
+            .devices = model->runtime->device,
+            .device_count = model->runtime->device_count,
+            .no_fusion = options->no_fusion,
+            .trace = options->trace,
+            .progress = on_progress,
+            .release = on_release,
+            .context = &loading,
+        },
+        &model->plan);
+}
+
+static enum ash_status load_weights(
+    struct ash_model *model, const struct ash_model_options *options)
+{
+    struct ash_graph *graph;
+    ASH_TRY(ash_graph_create(model->batch_tokens, model->outputs, &graph));
+    enum ash_status status = make_plan(model, graph, options);
+    ash_graph_destroy(graph);
+    ash_gguf_release_all(model->file);
+    return status;
+}
+
+static enum ash_status make_engine(struct ash_model *model)
+{
+    ASH_TRY(ash_kv_cache_create(count_pages(model), model->context, &model->cache));
+    return ash_engine_create(
+        &(struct ash_engine_options){
+            .plan = model->plan,
+            .logits = model->logits,
+            .tokenizer = model->tokenizer,
+            .cache = model->cache,
+            .vocabulary = (int32_t)model->shape.vocabulary,
+            .context = model->context,
+            .batch_tokens = model->batch_tokens,
+            .sequences = model->sequences,
+        },
+        &model->engine);
+}
+
+static enum ash_status load(
+    struct ash_model *model, const char *path, const struct ash_model_options *options)
+{
+    ASH_TRY(ash_gguf_open(path, &model->file));
+    ASH_TRY(ash_arch_find(model->file, &model->arch));
+    ASH_TRY(model->arch->read(model->file, &model->shape));
+    ASH_TRY(choose_limits(model, options));
+    if (!options->plan_only)
+        ASH_TRY(ash_tokenizer_from_gguf(model->file, &model->tokenizer));
+    if (!options->plan_only)
+        ASH_TRY(load_template(model));
+    ASH_TRY(load_weights(model, options));
+    return options->plan_only ? ASH_OK : make_engine(model);
+}
+
+enum ash_status ash_model_open(struct ash_runtime *runtime, const char *path,
+    const struct ash_model_options *options, struct ash_model **out)
+{
+    static const struct ash_model_options defaults;
+    struct ash_model *model = ash_alloc_zero(sizeof *model);
+    if (!model)
+        return ash_fail_memory(sizeof *model, "a model");
+    model->runtime = runtime;
+    enum ash_status status = load(model, path, options ? options : &defaults);
+    if (status != ASH_OK) {
+        ash_model_destroy(model);
+        return status;
+    }
+    *out = model;
+    return ASH_OK;
+}
+
+enum ash_status ash_model_find(const struct ash_config *config, const char *name, char **path_out)
+{
+    struct ash_registry *registry;
+    ASH_TRY(ash_registry_load(NULL, &registry));
+    enum ash_status status = ash_model_locate(registry, config->models_dir, name, path_out);
+    ash_registry_destroy(registry);
+    return status;
+}
+
+enum ash_status ash_model_load(struct ash_runtime *runtime, const char *name,
+    const struct ash_load_options *options, struct ash_model **out)
+{
+    struct ash_model_options all = { 0 };
+    if (options)
+        all.load = *options;
+    char *path;
+    ASH_TRY(ash_model_find(&runtime->config, name, &path));
+    enum ash_status status = ash_model_open(runtime, path, &all, out);
+    ash_free(path);
+    return status;
+}
+
+void ash_model_destroy(struct ash_model *model)
+{
+    if (!model)
+        return;
+    ash_engine_destroy(model->engine);
+    ash_kv_cache_destroy(model->cache);
+    ash_plan_destroy(model->plan);
+    ash_template_destroy(model->chat);
+    ash_tokenizer_destroy(model->tokenizer);
+    ash_gguf_close(model->file);
+    ash_free(model);
+}
