@@ -111,9 +111,11 @@ struct ash_op {
     const struct ash_kernel *kernels; /* fastest first; ends with one whose run is NULL */
 };
 
-/* Rows of work of a call: op->rows or the rows of its output. */
+/* Rows of work of a call: op->rows or the rows of its output; none where there is nothing to write. */
 static inline int64_t ash_op_rows(const struct ash_op *op, const struct ash_args *args)
 {
+    if (args->out.rank && args->out.dim[0] == 0)
+        return 0;
     return op->rows ? op->rows(args) : ash_tensor_rows(&args->out);
 }
 

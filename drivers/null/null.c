@@ -121,7 +121,8 @@ static enum ash_status null_launch(struct ash_device *device, const struct ash_s
     ASH_TRY(ash_events_wait(after, after_count));
     struct ash_args args = step->args;
     ash_args_bind(&args, batch);
-    step->op->reference(&args);
+    if (ash_op_rows(step->op, &args) > 0)
+        step->op->reference(&args);
     *done = next_event(device);
     return ASH_OK;
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/add/add.h"
 #include "kernels/matmul/matmul_internal.h"
 #include "runtime/cpu.h"
 
@@ -99,11 +100,19 @@ static const struct ash_kernel kernels[] = {
     { .run = NULL },
 };
 
+/* The planner puts the addition after a matmul into it. */
+static const struct ash_absorb absorbs[] = {
+    { .op = &ash_op_add, .result = 0, .input = 2 },
+    { .op = &ash_op_add, .result = 1, .input = 2 },
+    { .op = NULL },
+};
+
 const struct ash_op ash_op_matmul = {
     .name = "matmul",
     .inputs = 3,
     .optional = 1,
     .in_place = 1U << 2,
+    .absorbs = absorbs,
     .infer = infer,
     .rows = rows,
     .cost = cost,

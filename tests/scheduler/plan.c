@@ -214,7 +214,7 @@ static void check_random_graphs(const char *name, int threads)
     for (uint32_t seed = 0; seed < 150; seed++) {
         struct ash_graph *graph = rig_graph();
         ash_value outputs[8];
-        int count = rig_random(graph, seed, 3 + (int)seed % 40, outputs, 8);
+        int count = rig_random(graph, seed, 3 + (int)seed % 40, true, outputs, 8);
         struct ash_plan *plan = rig_plan(graph, device, NULL);
         struct ash_plan *plain_plan = rig_plan(
             graph, device, &(struct ash_plan_options){ .no_fusion = true, .no_sharing = true });
@@ -246,7 +246,7 @@ static void run_random(const char *name, int threads, uint32_t seed, float *out)
     struct ash_device *device = rig_open(name, threads);
     struct ash_graph *graph = rig_graph();
     ash_value output;
-    rig_random(graph, seed, 30, &output, 1);
+    rig_random(graph, seed, 30, true, &output, 1);
     struct ash_plan *plan = rig_plan(graph, device, NULL);
     read_output(plan, output, RIG_TOKENS, out);
     ash_plan_destroy(plan);
@@ -546,7 +546,7 @@ static void check_failed_allocations(const char *name)
     struct ash_plan_options options = { .devices = &device, .device_count = 1 };
     struct ash_graph *graph = rig_graph();
     ash_value outputs[4];
-    rig_random(graph, 11, 25, outputs, 4);
+    rig_random(graph, 11, 25, true, outputs, 4);
     enum ash_status status = ASH_ERR_NO_MEMORY;
     for (int64_t nth = 0; status != ASH_OK; nth++) {
         struct ash_plan *plan = NULL;

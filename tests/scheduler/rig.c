@@ -3,8 +3,6 @@
 
 #include "runtime/config.h"
 
-#include <criterion/criterion.h>
-#include <stdio.h>
 #include <string.h>
 
 struct ash_device *rig_open(const char *name, int threads)
@@ -15,16 +13,16 @@ struct ash_device *rig_open(const char *name, int threads)
     int count;
     /* Only the settings that drivers read. */
     struct ash_config config = { .threads = threads };
-    cr_assert_eq(ash_devices_probe(NULL, infos, 8, &count), ASH_OK, "%s", ash_error());
-    cr_assert_eq(ash_device_find(infos, count, name, &info), ASH_OK, "%s", ash_error());
-    cr_assert_eq(info->driver->open(info, &config, &device), ASH_OK, "%s", ash_error());
+    rig_must(ash_devices_probe(NULL, infos, 8, &count) == ASH_OK);
+    rig_must(ash_device_find(infos, count, name, &info) == ASH_OK);
+    rig_must(info->driver->open(info, &config, &device) == ASH_OK);
     return device;
 }
 
 struct ash_graph *rig_graph(void)
 {
     struct ash_graph *graph;
-    cr_assert_eq(ash_graph_create(RIG_TOKENS, RIG_OUTPUTS, &graph), ASH_OK);
+    rig_must(ash_graph_create(RIG_TOKENS, RIG_OUTPUTS, &graph) == ASH_OK);
     return graph;
 }
 
@@ -33,7 +31,7 @@ ash_value rig_weight(struct ash_graph *graph, int64_t rows, uint32_t seed)
     static float numbers[64][RIG_COLUMNS * RIG_COLUMNS];
     struct ash_tensor weight;
     int64_t dim[2] = { rows, RIG_COLUMNS };
-    cr_assert_eq(ash_tensor_init(ASH_F32, rows ? 2 : 1, rows ? dim : dim + 1, &weight), ASH_OK);
+    rig_must(ash_tensor_init(ASH_F32, rows ? 2 : 1, rows ? dim : dim + 1, &weight) == ASH_OK);
     weight.data = numbers[seed % 64];
     tiny_fill(weight.data, ash_tensor_elements(&weight), seed);
     return ash_graph_weight(graph, "weight", &weight);
@@ -42,7 +40,7 @@ ash_value rig_weight(struct ash_graph *graph, int64_t rows, uint32_t seed)
 ash_value rig_state(struct ash_graph *graph)
 {
     struct ash_tensor state;
-    cr_assert_eq(ash_tensor_init(ASH_F32, 2, (int64_t[]){ 5, RIG_COLUMNS }, &state), ASH_OK);
+    rig_must(ash_tensor_init(ASH_F32, 2, (int64_t[]){ 5, RIG_COLUMNS }, &state) == ASH_OK);
     return ash_graph_state(graph, "state", &state);
 }
 
@@ -65,6 +63,7 @@ struct drawing {
     uint32_t random;
     ash_value value[256], state[2], gain, matrix[3];
     int values;
+    bool a8;
 };
 
 static int draw(struct drawing *d, int below)
@@ -98,16 +97,18 @@ static ash_value draw_node(struct drawing *d, const char *name)
     case 5:
         return rig_add(d->graph, name, &tiny_sum, state, x, none);
     case 6:
-        return rig_add(d->graph, name, &tiny_mix_a8, x, matrix, none);
+        return rig_add(d->graph, name, d->a8 ? &tiny_mix_a8 : &tiny_mix, x, matrix, none);
     default:
         return rig_add(d->graph, name, &tiny_mix, x, matrix, draw(d, 3) ? none : y);
     }
 }
 
-int rig_random(struct ash_graph *graph, uint32_t seed, int nodes, ash_value *outputs, int capacity)
+int rig_random(
+    struct ash_graph *graph, uint32_t seed, int nodes, bool a8, ash_value *outputs, int capacity)
 {
     struct drawing d = { .graph = graph,
         .random = seed * 2654435761u + 1,
+        .a8 = a8,
         .state = { rig_state(graph), rig_state(graph) },
         .gain = rig_weight(graph, 0, 1),
         .matrix = { rig_weight(graph, RIG_COLUMNS, 2), rig_weight(graph, RIG_COLUMNS, 3),
@@ -127,7 +128,7 @@ int rig_random(struct ash_graph *graph, uint32_t seed, int nodes, ash_value *out
     }
     if (count == 0)
         ash_graph_mark_output(graph, outputs[count++] = d.value[d.values - 1]);
-    cr_assert_eq(ash_graph_status(graph), ASH_OK, "%s", ash_error());
+    rig_must(ash_graph_status(graph) == ASH_OK);
     return count;
 }
 
@@ -140,7 +141,7 @@ struct ash_plan *rig_plan(const struct ash_graph *graph, struct ash_device *devi
     struct ash_plan *plan;
     given.devices = &device;
     given.device_count = 1;
-    cr_assert_eq(ash_plan_create(graph, &given, &plan), ASH_OK, "%s", ash_error());
+    rig_must(ash_plan_create(graph, &given, &plan) == ASH_OK);
     return plan;
 }
 
@@ -149,7 +150,7 @@ int32_t rig_step(const struct ash_plan *plan, const char *name, struct ash_plan_
     struct ash_plan_summary summary;
     ash_plan_summary(plan, &summary);
     for (int32_t i = 0; i < summary.steps; i++) {
-        cr_assert_eq(ash_plan_step_at(plan, i, NULL, out), ASH_OK);
+        rig_must(ash_plan_step_at(plan, i, NULL, out) == ASH_OK);
         if (strcmp(out->name, name) == 0)
             return i;
     }

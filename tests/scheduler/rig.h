@@ -5,7 +5,21 @@
 #include "scheduler/plan.h"
 #include "tests/support/tiny_ops.h"
 
-/* What tests of plans share: devices, and graphs out of tiny operators. All abort on failure. */
+#include <stdio.h>
+#include <stdlib.h>
+
+/*
+ * What tests of plans share: devices, and graphs out of tiny operators. All abort on failure. Without
+ * Criterion, which does not start under ThreadSanitizer.
+ */
+#define rig_must(condition)                                                                        \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            fprintf(stderr, "%s:%d: %s does not hold (%s)\n", __FILE__, __LINE__, #condition,      \
+                ash_error());                                                                      \
+            abort();                                                                               \
+        }                                                                                          \
+    } while (0)
 
 struct ash_device *rig_open(const char *name, int threads);
 
@@ -25,9 +39,10 @@ ash_value rig_source(struct ash_graph *graph, const char *name);
 ash_value rig_add(struct ash_graph *graph, const char *name, const struct ash_op *op, ash_value a,
     ash_value b, ash_value c);
 
-/* A graph of `nodes` operators drawn by `seed`, with a state, several outputs and values that die early
- * and late. Writes the outputs' values, at most `capacity`, and returns how many. */
-int rig_random(struct ash_graph *graph, uint32_t seed, int nodes, ash_value *outputs, int capacity);
+/* A graph of `nodes` operators drawn by `seed`, with states, several outputs and values that die early
+ * and late; with `a8`, of some that round their inputs where there are kernels. Writes the outputs' values, at most `capacity`, and returns how many. */
+int rig_random(
+    struct ash_graph *graph, uint32_t seed, int nodes, bool a8, ash_value *outputs, int capacity);
 
 struct ash_plan *rig_plan(const struct ash_graph *graph, struct ash_device *device,
     const struct ash_plan_options *options);
