@@ -23,7 +23,7 @@ void ash_jinja_print_float(double number, char *out)
     int exponent = atoi(mark + 1), precision = point ? (int)(mark - point) - 1 : 0;
     if (exponent < -4 || exponent >= 16) {
         *mark = '\0';
-        snprintf(out, 32, "%se%c%02d", digits, exponent < 0 ? '-' : '+', abs(exponent));
+        snprintf(out, 32, "%.24se%c%02d", digits, exponent < 0 ? '-' : '+', abs(exponent) % 1000);
         return;
     }
     int places = precision - exponent;
