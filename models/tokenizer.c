@@ -79,30 +79,6 @@ static size_t spell(
     return count;
 }
 
-/*
- * Most words of a text are one token. Finding out here which tokens merging arrives at by itself
- * lets encoding take those with one look into the table, and no merging.
- */
-static enum ash_status mark_whole_words(struct ash_tokenizer *tokenizer)
-{
-    int32_t ids[ASH_BPE_SHORT];
-    struct ash_bpe_scratch unused = { 0 };
-    for (int32_t id = 0; id < tokenizer->count; id++) {
-        size_t length;
-        const char *bytes = ash_token_bytes(tokenizer, id, &length);
-        if (!(tokenizer->flag[id] & ASH_FLAG_WORD))
-            continue;
-        bool whole = tokenizer->split->whole_words;
-        if (!whole && length <= ASH_BPE_SHORT) {
-            size_t count = spell(tokenizer, bytes, length, ids);
-            ASH_TRY(ash_bpe_merge(tokenizer, &unused, ids, &count));
-            whole = count == 1 && ids[0] == id;
-        }
-        tokenizer->flag[id] |= whole ? ASH_FLAG_WHOLE : 0;
-    }
-    return ASH_OK;
-}
-
 static enum ash_status load(
     struct ash_tokenizer *tokenizer, const struct ash_tokenizer_source *source)
 {
@@ -119,8 +95,7 @@ static enum ash_status load(
     ASH_TRY(ash_tokenizer_load_tokens(tokenizer, source));
     ASH_TRY(ash_tokenizer_load_merges(tokenizer, source));
     ASH_TRY(ash_tokenizer_load_markers(tokenizer));
-    ASH_TRY(load_ids(tokenizer, source));
-    return mark_whole_words(tokenizer);
+    return load_ids(tokenizer, source);
 }
 
 enum ash_status ash_tokenizer_create(
@@ -181,13 +156,24 @@ static enum ash_status append(struct ash_tokens *tokens, int32_t id)
     return ASH_OK;
 }
 
+/*
+ * Most words of a text are one token. That merging arrives at a token for its bytes is remembered at
+ * the first time, and the next one costs a look into the table and no merging. Two threads that find
+ * it out at once write the same.
+ */
+static bool is_whole(const struct ash_tokenizer *tokenizer, int32_t id)
+{
+    return tokenizer->split->whole_words ||
+           __atomic_load_n(&tokenizer->flag[id], __ATOMIC_RELAXED) & ASH_FLAG_WHOLE;
+}
+
 static enum ash_status encode_word(const struct ash_tokenizer *tokenizer,
     struct ash_bpe_scratch *scratch, const char *bytes, size_t length, struct ash_tokens *out)
 {
     ASH_TRY(reserve(out, length));
     int32_t *id = out->id + out->count;
     int32_t word = ash_tokenizer_find_word(tokenizer, bytes, length);
-    if (word >= 0 && tokenizer->flag[word] & ASH_FLAG_WHOLE) {
+    if (word >= 0 && is_whole(tokenizer, word)) {
         *id = word;
         out->count++;
         return ASH_OK;
@@ -195,6 +181,8 @@ static enum ash_status encode_word(const struct ash_tokenizer *tokenizer,
     size_t count = spell(tokenizer, bytes, length, id);
     out->dropped += length - count;
     ASH_TRY(ash_bpe_merge(tokenizer, scratch, id, &count));
+    if (count == 1 && *id == word)
+        __atomic_fetch_or(&tokenizer->flag[word], ASH_FLAG_WHOLE, __ATOMIC_RELAXED);
     out->count += count;
     return ASH_OK;
 }
@@ -352,7 +340,8 @@ int32_t ash_tokenizer_find(const struct ash_tokenizer *tokenizer, const char *te
 
 bool ash_tokenizer_ends(const struct ash_tokenizer *tokenizer, int64_t id)
 {
-    return id >= 0 && id < tokenizer->count && tokenizer->flag[id] & ASH_FLAG_ENDS;
+    return id >= 0 && id < tokenizer->count &&
+           __atomic_load_n(&tokenizer->flag[id], __ATOMIC_RELAXED) & ASH_FLAG_ENDS;
 }
 
 struct ash_tokenizer_info ash_tokenizer_describe(const struct ash_tokenizer *tokenizer)

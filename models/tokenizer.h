@@ -19,7 +19,7 @@
  * and gives its own byte's token: decoding gives exactly the bytes that were encoded. Nothing is
  * normalised. A zero byte is a byte like any other.
  *
- * Threads: a tokenizer never changes once made; any number may use it at once.
+ * Threads: any number may use a tokenizer at once; what it does never changes once it is made.
  */
 struct ash_tokenizer;
 

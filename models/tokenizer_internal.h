@@ -14,7 +14,7 @@ enum ash_char_class ash_char_class(uint32_t point);
 /* What is known of a token beside its type. */
 enum ash_token_flag {
     ASH_FLAG_WORD = 1 << 0,  /* merging may use and make it */
-    ASH_FLAG_WHOLE = 1 << 1, /* a word with exactly these bytes becomes this one token */
+    ASH_FLAG_WHOLE = 1 << 1, /* a word of these bytes was seen to become this one token */
     ASH_FLAG_ENDS = 1 << 2,  /* ends an answer */
 };
 
@@ -58,7 +58,7 @@ struct ash_tokenizer {
     uint32_t *offset;        /* of token i's bytes; count + 1 of them */
     char *bytes;             /* every token's, one after the other */
     uint8_t *type;           /* enum ash_token_type */
-    uint8_t *flag;           /* enum ash_token_flag */
+    uint8_t *flag;           /* enum ash_token_flag; atomic once made */
     int32_t byte_token[256]; /* -1: none */
     struct ash_word_table words;
     struct ash_merge_table merges;

@@ -76,6 +76,8 @@ static const struct ash_setting settings[] = {
         .help = "use huge pages for weights and caches where the machine has any" },
     { PATH(models_dir), .fallback = "$XDG_DATA_HOME/ashlar/models", .unit = "DIRECTORY",
         .help = "where downloaded models are kept" },
+    { PATH(registry), .fallback = "$XDG_CONFIG_HOME/ashlar/models.json", .unit = "FILE",
+        .help = "models known by name besides the built-in ones, in the form of those" },
     { PATH(cache_dir), .fallback = "$XDG_CACHE_HOME/ashlar", .unit = "DIRECTORY",
         .help = "where what can be made again is kept: measurements, compiled kernels" },
     { CHOICE(log_level), .choices = log_levels, .fallback = "warn", .unit = "LEVEL",

@@ -41,6 +41,7 @@ struct ash_config {
     int64_t seed;
     int huge_pages; /* 0 or 1 */
     char *models_dir;
+    char *registry;
     char *cache_dir;
     int log_level;  /* enum ash_log_level */
     int log_format; /* enum ash_log_format */

@@ -3,6 +3,7 @@
 #include "runtime/topology.h"
 
 #include "runtime/memory.h"
+#include "runtime/topology_child_internal.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -259,7 +260,7 @@ static enum ash_status set_up(hwloc_topology_t hwloc, const struct source *sourc
     hwloc_topology_set_icache_types_filter(hwloc, HWLOC_TYPE_FILTER_KEEP_NONE);
     hwloc_topology_set_type_filter(hwloc, HWLOC_OBJ_GROUP, HWLOC_TYPE_FILTER_KEEP_STRUCTURE);
     if (failed || hwloc_topology_load(hwloc) != 0)
-        return ash_fail(ASH_ERR_FORMAT, "%s: %s", source->where,
+        return ash_fail(ASH_ERR_FORMAT, "%s",
             source->synthetic ? "hwloc does not understand this synthetic machine; an example: "
                                 "Package:2 NUMANode:1 L3:1 Core:8 PU:2"
             : source->xml     ? "hwloc reads no machine here; expected XML as `lstopo FILE.xml` "
@@ -268,17 +269,26 @@ static enum ash_status set_up(hwloc_topology_t hwloc, const struct source *sourc
     return ASH_OK;
 }
 
-static enum ash_status load(const struct source *source, struct ash_topology **out)
+static enum ash_status load_here(void *ctx, struct ash_topology **out)
 {
+    const struct source *source = ctx;
     hwloc_topology_t hwloc;
     if (hwloc_topology_init(&hwloc) != 0)
         return ash_fail_memory(0, "hwloc");
     enum ash_status status = set_up(hwloc, source);
     if (status == ASH_OK)
-        status = ash_fail_in(
-            copy_machine(hwloc, !source->xml && !source->synthetic, out), "%s", source->where);
+        status = copy_machine(hwloc, !source->xml && !source->synthetic, out);
     hwloc_topology_destroy(hwloc);
     return status;
+}
+
+/* The machine itself is to be trusted; what somebody wrote down is read in a process of its own. */
+static enum ash_status load(struct source source, struct ash_topology **out)
+{
+    enum ash_status status = source.xml || source.synthetic
+                                 ? ash_topology_in_child(load_here, &source, out)
+                                 : load_here(&source, out);
+    return ash_fail_in(status, "%s", source.where);
 }
 
 /* The deepest nesting of elements, counted without understanding any; too deep rather than too low. */
@@ -308,7 +318,7 @@ static enum ash_status load_text(
         return ash_fail(ASH_ERR_FORMAT, "%s: a topology defines no entities", where);
     if (nesting_of(xml, length) > MOST_NESTING)
         return ash_fail(ASH_ERR_LIMIT, "%s: elements nested deeper than %d", where, MOST_NESTING);
-    return load(&(struct source){ .xml = xml, .length = length, .where = where }, out);
+    return load((struct source){ .xml = xml, .length = length, .where = where }, out);
 }
 
 enum ash_status ash_topology_parse(
@@ -382,14 +392,14 @@ enum ash_status ash_topology_load(const char *source, unsigned flags, struct ash
     const char *xml_file = getenv("HWLOC_XMLFILE"), *synthetic = getenv("HWLOC_SYNTHETIC");
     if (source && strncmp(source, prefix, sizeof prefix - 1) == 0)
         return load(
-            &(struct source){ .synthetic = source + sizeof prefix - 1, .where = source }, out);
+            (struct source){ .synthetic = source + sizeof prefix - 1, .where = source }, out);
     if (source)
         return load_file(source, out);
     if (xml_file && *xml_file)
         return ash_fail_in(load_file(xml_file, out), "HWLOC_XMLFILE");
     if (synthetic && *synthetic)
-        return load(&(struct source){ .synthetic = synthetic, .where = "HWLOC_SYNTHETIC" }, out);
-    return load(&(struct source){ .flags = flags, .where = "this machine" }, out);
+        return load((struct source){ .synthetic = synthetic, .where = "HWLOC_SYNTHETIC" }, out);
+    return load((struct source){ .flags = flags, .where = "this machine" }, out);
 }
 
 void ash_topology_destroy(struct ash_topology *topology)

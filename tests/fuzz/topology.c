@@ -1,27 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A topology file out of nowhere: loaded, drawn and written as JSON, or refused. */
+/*
+ * A topology file out of nowhere: loaded, drawn and written as JSON, or refused. hwloc itself runs in a
+ * child process, whose crashes are refusals.
+ */
 #include "runtime/topology.h"
 
-#include <hwloc.h>
 #include <stdlib.h>
 
-int LLVMFuzzerInitialize(int *count, char ***arguments);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-const char *__lsan_default_suppressions(void);
-
-/* hwloc 2.9.0 and its libxml2 part lose some memory over certain broken files; we do not. */
-const char *__lsan_default_suppressions(void)
-{
-    return "leak:libhwloc.so\nleak:hwloc_xml_libxml.so\nleak:libxml2.so\n";
-}
-
-/* Keeps hwloc's plugins loaded: faster, and the names above can be found in a leak's stack. */
-int LLVMFuzzerInitialize(int *count, char ***arguments)
-{
-    (void)count, (void)arguments;
-    static hwloc_topology_t kept;
-    return hwloc_topology_init(&kept);
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

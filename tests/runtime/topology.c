@@ -5,8 +5,19 @@
 #include "runtime/memory.h"
 
 #include <criterion/criterion.h>
+#include <hwloc.h>
 #include <stdlib.h>
 #include <string.h>
+
+/*
+ * libpciaccess, under hwloc's PCI plugin, loses 1 kB a discovery. The plugin has to stay loaded for its
+ * name to be found in the leak's stack.
+ */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:libpciaccess.so\nleak:hwloc_pci.so\n";
+}
 
 static const int64_t GIB = INT64_C(1) << 30;
 
@@ -174,6 +185,8 @@ Test(topology, this_machine_is_found)
 {
     unsetenv("HWLOC_XMLFILE");
     unsetenv("HWLOC_SYNTHETIC");
+    static hwloc_topology_t kept;
+    hwloc_topology_init(&kept);
     struct ash_topology *topology = NULL;
     cr_assert_eq(ash_topology_load(NULL, 0, &topology), ASH_OK, "%s", ash_error());
     cr_assert(topology->live);
@@ -238,6 +251,20 @@ Test(topology, what_is_no_machine_gets_one_clear_message)
     cr_assert_eq(ash_topology_load("/dev/zero", 0, &topology), ASH_ERR_IO);
     cr_assert_eq(ash_topology_load("/", 0, &topology), ASH_ERR_IO);
     cr_assert_null(topology);
+}
+
+Test(topology, a_file_that_hwloc_crashes_over_is_refused)
+{
+    static const char *const files[] = { "hwloc-null-cpuset.xml", "hwloc-leak.xml" };
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char path[512];
+        struct ash_topology *topology = NULL;
+        snprintf(
+            path, sizeof path, "%s/fuzz/corpus/topology/%s", getenv("ASHLAR_TEST_DATA"), files[i]);
+        cr_assert_eq(ash_topology_load(path, 0, &topology), ASH_ERR_FORMAT, "%s", ash_error());
+        cr_assert(strstr(ash_error(), files[i]), "%s", ash_error());
+        cr_assert_null(topology);
+    }
 }
 
 Test(topology, load_and_drawings_survive_every_failed_allocation)

@@ -3,7 +3,7 @@
 # The program as a user meets it: program.sh PROGRAM. Says what failed; the exit status is the count.
 set -u
 ashlar=$1
-scratch=$(mktemp -d)
+scratch=$(mktemp -d /tmp/ashlar-XXXXXX) # no dot: mandoc would take it for a section
 trap 'rm -rf "$scratch"' EXIT
 export HOME=$scratch XDG_CONFIG_HOME=$scratch/config
 unset XDG_DATA_HOME XDG_CACHE_HOME

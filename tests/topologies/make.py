@@ -46,8 +46,8 @@ def nic(number, bus):
 
 
 def into_packages(xml, extra):
-    """extra[i] goes at the end of package i; model names at its start."""
-    out, package, depth = [], -1, 0
+    """extra[i] goes at the end of package i."""
+    out, package = [], -1
     for line in xml.splitlines():
         opens = re.match(r"(\s*)<object type=\"(\w+)\"", line)
         if opens and opens.group(2) == "Package":

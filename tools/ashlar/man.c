@@ -3,16 +3,18 @@
 #include "tools/ashlar/help.h"
 
 #include <ctype.h>
+#include <stdbool.h>
 #include <string.h>
 
 /*
  * Text that roff leaves as it is: no line starts with a request, no backslash escapes. Long lines are
- * broken at spaces, as mandoc's style asks; `column` is where the text starts.
+ * broken at spaces, and after sentences, as mandoc's style asks; `column` is where the text starts.
  */
 static void put_text_from(size_t column, const char *text, FILE *out)
 {
-    for (; *text; text++) {
-        if (*text == ' ' && column > 60) {
+    bool stop = false; /* the character before this one ended a sentence */
+    for (; *text; stop = *text++ == '.') {
+        if (*text == ' ' && (column > 60 || stop)) {
             fputc('\n', out);
             column = 0;
             continue;

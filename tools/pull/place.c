@@ -91,14 +91,12 @@ static enum ash_status take_lock(struct ash_pull_job *job)
     }
 }
 
-enum ash_status ash_pull_job_init(const struct ash_pull *pull, const char *file, const char *sha256,
-    uint64_t size_bytes, struct ash_pull_job *out)
+enum ash_status ash_pull_job_name(
+    const struct ash_pull *pull, const char *file, struct ash_pull_job *out)
 {
     const char *directory = pull->models_dir;
     *out = (struct ash_pull_job){ .pull = pull,
         .file = file,
-        .sha256 = sha256,
-        .size_bytes = size_bytes,
         .path = ash_format("%s/%s", directory, file),
         .part = ash_format("%s/%s.part", directory, file),
         .tag = ash_format("%s/.%s.etag", directory, file),
@@ -107,7 +105,16 @@ enum ash_status ash_pull_job_init(const struct ash_pull *pull, const char *file,
         .lock_fd = -1 };
     if (!out->path || !out->part || !out->tag || !out->work || !out->lock)
         return ash_fail_memory(strlen(directory) + strlen(file), "the paths of a pull");
-    ASH_TRY(make_directory(directory));
+    return ASH_OK;
+}
+
+enum ash_status ash_pull_job_init(const struct ash_pull *pull, const char *file, const char *sha256,
+    uint64_t size_bytes, struct ash_pull_job *out)
+{
+    ASH_TRY(ash_pull_job_name(pull, file, out));
+    out->sha256 = sha256;
+    out->size_bytes = size_bytes;
+    ASH_TRY(make_directory(pull->models_dir));
     return take_lock(out);
 }
 

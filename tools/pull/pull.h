@@ -51,3 +51,12 @@ struct ash_pull_result {
  */
 enum ash_status ash_pull(
     const struct ash_pull *pull, const char *what, struct ash_pull_result *out);
+
+/*
+ * Removes `file` from `models_dir`, with what an interrupted pull left of it; waits for a pull under way.
+ * *freed_out: the bytes that were on the disk. ASH_ERR_NOT_FOUND: nothing of it is there. ASH_ERR_IO.
+ */
+enum ash_status ash_pull_remove(const char *models_dir, const char *file, uint64_t *freed_out);
+
+/* Bytes of an interrupted pull of `file` that the next would go on with; 0 = none. */
+uint64_t ash_pull_partial_bytes(const char *models_dir, const char *file);

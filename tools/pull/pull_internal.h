@@ -24,7 +24,11 @@ struct ash_pull_job {
 
 /* ---- place.c ---- */
 
-/* Makes the directory, builds the paths, takes the lock. Ended by ash_pull_job_finish() in any case. */
+/* Builds the paths. Ended by ash_pull_job_finish() in any case. */
+enum ash_status ash_pull_job_name(
+    const struct ash_pull *pull, const char *file, struct ash_pull_job *out);
+
+/* And makes the directory and takes the lock. The same end. */
 enum ash_status ash_pull_job_init(const struct ash_pull *pull, const char *file, const char *sha256,
     uint64_t size_bytes, struct ash_pull_job *out);
 void ash_pull_job_finish(struct ash_pull_job *job);

@@ -63,15 +63,23 @@ static enum ash_status spawn(
 {
     int pipe_fd[2];
     posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t
+        none; /* what the caller blocks, to ask for it in progress(), is not the child's business */
+    sigemptyset(&none);
     if (pipe2(pipe_fd, O_CLOEXEC) != 0)
         return ash_fail(ASH_ERR_IO, "cannot make a pipe: %s", strerror(errno));
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_adddup2(&actions, pipe_fd[1], STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&actions, pipe_fd[1], STDERR_FILENO);
-    int error = posix_spawnp(
-        &out->pid, arguments[0], &actions, NULL, (char *const *)(uintptr_t)arguments, variables);
+    int error = posix_spawnp(&out->pid, arguments[0], &actions, &attributes,
+        (char *const *)(uintptr_t)arguments, variables);
     posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
     close(pipe_fd[1]);
     out->output = pipe_fd[0];
     out->length = 0;

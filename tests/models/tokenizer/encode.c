@@ -6,6 +6,7 @@
 
 #include <criterion/criterion.h>
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -187,4 +188,34 @@ Test(tokenizer_encode, finds_markers_by_their_whole_text_only)
     cr_expect(ash_tokenizer_ends(tokenizer, 0), "<|endoftext|> ends by its name");
     cr_expect(ash_tokenizer_ends(tokenizer, 2));
     cr_expect_not(ash_tokenizer_ends(tokenizer, 1));
+}
+
+static char *shared_text;
+static size_t shared_length;
+
+static void *encode_shared(void *out)
+{
+    enum ash_status status =
+        ash_tokenizer_encode(tokenizer, shared_text, shared_length, ASH_ENCODE_SPECIAL, out);
+    return status == ASH_OK ? out : NULL;
+}
+
+Test(tokenizer_encode, threads_share_a_tokenizer)
+{
+    enum { THREADS = 4 };
+    pthread_t thread[THREADS];
+    struct ash_tokens out[THREADS] = { 0 };
+    shared_text = golden_file("texts.txt", &shared_length);
+    for (int i = 0; i < THREADS; i++)
+        cr_assert_eq(pthread_create(&thread[i], NULL, encode_shared, &out[i]), 0);
+    encode_shared(&tokens);
+    for (int i = 0; i < THREADS; i++) {
+        void *done;
+        pthread_join(thread[i], &done);
+        cr_expect_not_null(done);
+        cr_expect_eq(out[i].count, tokens.count);
+        cr_expect(memcmp(out[i].id, tokens.id, tokens.count * sizeof *tokens.id) == 0);
+        ash_tokens_free(&out[i]);
+    }
+    free(shared_text);
 }
