@@ -33,6 +33,15 @@ static void expect_refused(enum ash_status status, enum ash_status expect, const
     cr_assert_not(rig_has("served.gguf"));
 }
 
+/* Stops a download; how much had come by then is up to the machine, so it is cut to one number. */
+static void stop_at_200000(const char *what)
+{
+    rig_stop_at = 200000;
+    expect_refused(rig_run(what), ASH_ERR_CANCELED, "goes on from here");
+    rig_stop_at = 0;
+    cr_assert_eq(truncate(rig_path("data/models/served.gguf.part"), 200000), 0);
+}
+
 static void pin(const char *url, const char *sha256, uint64_t size_bytes)
 {
     rig_registry("\"name\": \"tiny\", \"url\": \"%s\", \"sha256\": \"%s\", \"size_bytes\": %llu",
@@ -74,21 +83,16 @@ Test(pull, a_connection_that_breaks_is_gone_on_with)
 
 Test(pull, a_stopped_download_is_gone_on_with_by_the_next)
 {
-    rig_stop_at = 200000;
-    expect_refused(rig_run(rig_url("good", "served.gguf")), ASH_ERR_CANCELED, "goes on from here");
-    cr_assert(rig_has("served.gguf.part"));
-    rig_stop_at = 0;
+    stop_at_200000(rig_url("good", "served.gguf"));
     expect_placed(rig_run(rig_url("good", "served.gguf")));
-    cr_assert(strstr(rig_requests(), "- \""), "no range under the condition of an ETag: %s",
-        rig_requests());
+    cr_assert(strstr(rig_requests(), "bytes=200000- \""),
+        "no range, or none under the condition of an ETag: %s", rig_requests());
 }
 
 Test(pull, what_changed_on_the_server_is_fetched_from_the_start)
 {
-    rig_stop_at = 200000;
     rig_write("other.gguf", "no model, but another file", 26);
-    expect_refused(rig_run(rig_url("good", "served.gguf")), ASH_ERR_CANCELED, "stopped");
-    rig_stop_at = 0;
+    stop_at_200000(rig_url("good", "served.gguf"));
     cr_assert_eq(rename(rig_path("other.gguf"), rig_path("served.gguf")), 0);
     expect_refused(rig_run(rig_url("good", "served.gguf")), ASH_ERR_FORMAT, "served.gguf");
     cr_assert_eq(rig_count(), 0u, "the mixture was kept");
@@ -105,12 +109,30 @@ Test(pull, a_wrong_beginning_is_found_out_by_the_checksum_and_fetched_again)
     expect_placed(rig_run("tiny"));
 }
 
+Test(pull, a_file_url_is_copied_from_its_start)
+{
+    char url[256], junk[5000] = "junk";
+    snprintf(url, sizeof url, "file://%s", rig_path("served.gguf"));
+    pin(url, rig_sha256, rig_size_bytes);
+    rig_stop_at = 1;
+    cr_assert_eq(rig_run("tiny"), ASH_ERR_CANCELED);
+    rig_stop_at = 0;
+    rig_write("data/models/served.gguf.part", junk, sizeof junk);
+    expect_placed(rig_run("tiny"));
+}
+
+Test(pull, another_range_than_asked_for_is_not_mixed_in)
+{
+    pin(rig_url("shift", "served.gguf"), rig_sha256, rig_size_bytes);
+    stop_at_200000("tiny");
+    expect_refused(rig_run("tiny"), ASH_ERR_NETWORK, "another range");
+    cr_assert(rig_has("served.gguf.part"), "what there was is lost");
+}
+
 Test(pull, a_server_without_ranges_is_asked_for_all_of_it)
 {
     pin(rig_url("whole", "served.gguf"), rig_sha256, rig_size_bytes);
-    rig_stop_at = 200000;
-    expect_refused(rig_run("tiny"), ASH_ERR_CANCELED, "stopped");
-    rig_stop_at = 0;
+    stop_at_200000("tiny");
     expect_placed(rig_run("tiny"));
 }
 
@@ -165,6 +187,9 @@ Test(pull, hostile_and_mistyped_names_are_refused)
 {
     for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
         expect_refused(rig_run(refused[i].what), refused[i].expect, refused[i].says);
+    rig_pull.sha256 = "0123";
+    expect_refused(rig_run(rig_path("served.gguf")), ASH_ERR_ARGUMENT, "64 digits");
+    rig_pull.sha256 = NULL;
     rig_pull.file = "../evil.gguf";
     expect_refused(rig_run(rig_path("served.gguf")), ASH_ERR_ARGUMENT, "evil");
 }

@@ -4,7 +4,8 @@
 Serves the files of FOLDER on a free port of 127.0.0.1, which it prints. The first part of the path says
 how: /good/NAME with ranges and an ETag; /whole/NAME neither; /cut/NAME breaks off after 300,000 bytes of
 every answer; /hang/NAME sends 100,000 bytes and then nothing; /loop/NAME and /local/NAME redirect to
-themselves and to a file. Every request is a line in FOLDER/requests: path, Range, If-Range.
+themselves and to a file; /shift/NAME answers with the range one byte later than asked for. Every request
+is a line in FOLDER/requests: path, Range, If-Range.
 """
 import http.server
 import os
@@ -44,6 +45,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             begin = int(re.fullmatch(r"bytes=(\d+)-", asked)[1])
             if begin >= len(data):
                 return self.send_error(416)
+        if begin and how == "shift":
+            begin += 1
         self.send_response(206 if begin else 200)
         self.send_header("Content-Length", str(len(data) - begin))
         if begin:

@@ -121,10 +121,14 @@ static enum ash_status not_known(const struct ash_registry *registry, const char
 
 enum ash_status ash_pull(const struct ash_pull *pull, const char *what, struct ash_pull_result *out)
 {
+    static const char hex[] = "0123456789abcdef";
     struct ash_pull_result result = { .path = NULL };
     const struct ash_model_entry *entry = ash_registry_find(pull->registry, what);
     struct stat info;
     enum ash_status status;
+    if (pull->sha256 && (strlen(pull->sha256) != 64 || pull->sha256[strspn(pull->sha256, hex)]))
+        return ash_fail(ASH_ERR_ARGUMENT,
+            "a SHA-256 is 64 digits and letters from a to f, not \"%s\"", pull->sha256);
     if (strstr(what, "://"))
         status = pull_url(pull, what, &result);
     else if (entry)

@@ -62,15 +62,12 @@ static void read_tag(const struct ash_pull_job *job, char tag[MAX_TAG_BYTES])
     fclose(file);
 }
 
-/* Whether the answer goes on where we asked it to; otherwise it is the whole file from the start. */
+/* Whether a partial answer goes on where we asked it to. */
 static bool continues(const struct transfer *transfer)
 {
     struct curl_header *header;
-    long code = 0;
     unsigned long long first;
-    curl_easy_getinfo(transfer->curl, CURLINFO_RESPONSE_CODE, &code);
-    return code == 206 &&
-           curl_easy_header(transfer->curl, "Content-Range", 0, CURLH_HEADER, -1, &header) ==
+    return curl_easy_header(transfer->curl, "Content-Range", 0, CURLH_HEADER, -1, &header) ==
                CURLHE_OK &&
            sscanf(header->value, "bytes %llu-", &first) == 1 && first == transfer->asked_from;
 }
@@ -80,7 +77,11 @@ static enum ash_status begin_body(struct transfer *transfer)
 {
     struct ash_pull_job *job = transfer->job;
     curl_off_t length = -1;
-    if (!continues(transfer)) {
+    long http = 0;
+    curl_easy_getinfo(transfer->curl, CURLINFO_RESPONSE_CODE, &http);
+    if (http == 206 && !continues(transfer))
+        return ash_fail(ASH_ERR_NETWORK, "the server answered with another range than asked for");
+    if (http != 206) { /* the whole file, from the start */
         if (ftruncate(transfer->fd, 0) != 0 || lseek(transfer->fd, 0, SEEK_SET) != 0)
             return ash_pull_fail_write(job, errno, 0, 0);
         transfer->have = 0;
@@ -179,13 +180,13 @@ static void set_options(struct transfer *transfer, const char *url)
     curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
 }
 
-/* Asks for what is missing; returns the header list to free, NULL when none was needed. */
-static struct curl_slist *ask_range(struct transfer *transfer)
+/* Asks a server for what is missing; returns the headers to free, NULL when none were needed. */
+static struct curl_slist *ask_range(struct transfer *transfer, bool local)
 {
     char tag[MAX_TAG_BYTES], text[MAX_TAG_BYTES + 16];
     struct ash_pull_job *job = transfer->job;
     read_tag(job, tag);
-    transfer->asked_from = job->sha256 || tag[0] ? transfer->have : 0;
+    transfer->asked_from = !local && (job->sha256 || tag[0]) ? transfer->have : 0;
     job->resumed = transfer->asked_from > 0;
     if (!job->resumed)
         return NULL;
@@ -208,7 +209,7 @@ static CURLcode attempt(struct transfer *transfer, const char *url)
     transfer->text[0] = '\0';
     curl_easy_reset(transfer->curl);
     set_options(transfer, url);
-    struct curl_slist *headers = ask_range(transfer);
+    struct curl_slist *headers = ask_range(transfer, strncmp(url, "file:", 5) == 0);
     CURLcode code = curl_easy_perform(transfer->curl);
     curl_slist_free_all(headers);
     return code;
