@@ -6,6 +6,15 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+/* Whether AddressSanitizer watches; gcc and clang say so differently. */
+#if defined(__SANITIZE_ADDRESS__)
+#define CHECK_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define CHECK_ASAN 1
+#endif
+#endif
+
 /* A mistake in a case or in the engine itself; holds in release builds too. */
 #define check_must(condition)                                                                      \
     do {                                                                                           \
