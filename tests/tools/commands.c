@@ -11,7 +11,7 @@
 static void check_flag(const char *command, const struct ash_flags *flags, size_t index)
 {
     const struct ash_flag *flag = &flags->flag[index];
-    cr_assert(flag->help && islower((unsigned char)*flag->help), "%s --%s", command, flag->name);
+    cr_assert(flag->help && !isupper((unsigned char)*flag->help), "%s --%s", command, flag->name);
     cr_assert_neq(flag->help[strlen(flag->help) - 1], '.', "%s --%s", command, flag->name);
     bool is_switch = flag->option && flag->option->type == ASH_OPTION_SWITCH;
     cr_assert_eq(flag->argument == NULL, is_switch, "%s --%s", command, flag->name);

@@ -3,6 +3,7 @@
 # The program as a user meets it: program.sh PROGRAM. Says what failed; the exit status is the count.
 set -u
 ashlar=$1
+tests=$(cd "$(dirname "$0")/.." && pwd)
 scratch=$(mktemp -d /tmp/ashlar-XXXXXX) # no dot: mandoc would take it for a section
 trap 'rm -rf "$scratch"' EXIT
 export HOME=$scratch XDG_CONFIG_HOME=$scratch/config
@@ -97,6 +98,28 @@ one_line "$err"
 [[ $err != *$'\e'* ]] || fail "an escape sequence got through"
 rm "$scratch/config/ashlar/config.yaml"
 
+# The machine, this one and others.
+exits 0 info
+has "$out" "DEVICE"
+has "$out" "cpu:0"
+exits 0 info --json
+has "$out" '"instruction_sets"'
+exits 0 info --svg "$scratch/machine.svg"
+[ -z "$out" ] || fail "info --svg wrote: $out"
+has "$(head -c 300 "$scratch/machine.svg")" "<svg"
+exits 0 info --machine "synthetic:Package:2 Core:8 PU:2"
+[[ $out != *DEVICE* ]] || fail "info lists this machine's devices under another"
+exits 0 info --machine "$tests/topologies/eight-gpu.xml" --json
+exits 2 info --machine "synthetic:Package:2 Core:8 PU:2" --measure
+exits 4 info --machine "synthetic:nonsense:x"
+exits 3 info --machine /nowhere.xml
+exits 7 info --svg /nowhere/machine.svg
+one_line "$err"
+exits 7 info --svg /dev/full
+has "$err" "No space left on device"
+ASHLAR_CPU=nonsense exits 2 info
+one_line "$err"
+
 # Output that does not arrive.
 "$ashlar" help | head -n 1 >/dev/null
 code=${PIPESTATUS[0]}
@@ -111,7 +134,7 @@ for how in "trap '' PIPE" true; do # SIGPIPE ignored, as service managers and Py
     [ "$code" -eq 141 ] || fail "closed pipe ($how): exit $code"
     [ ! -s "$scratch/err" ] || fail "closed pipe ($how): $(<"$scratch/err")"
 done
-for words in "help --man" "config --json" "--version"; do
+for words in "help --man" "config --json" "info" "--version"; do
     read -ra list <<<"$words"
     "$ashlar" "${list[@]}" >/dev/full 2>"$scratch/err"
     code=$?

@@ -8,7 +8,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <math.h>
-#include <stdbool.h>
 #include <string.h>
 
 struct ash_table {
@@ -85,6 +84,11 @@ void ash_table_text(struct ash_table *table, const char *text)
             ash_json_text(text, strlen(text)));
     else
         add(table, "-", json_null());
+}
+
+void ash_table_boolean(struct ash_table *table, bool value)
+{
+    add(table, value ? "yes" : "no", json_boolean(value));
 }
 
 void ash_table_integer(struct ash_table *table, int64_t value)

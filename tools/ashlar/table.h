@@ -4,6 +4,7 @@
 #include "runtime/status.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -30,6 +31,7 @@ void ash_table_destroy(struct ash_table *table);
 
 /* NULL text and non-finite reals are "-", null in JSON. Control characters are made visible. */
 void ash_table_text(struct ash_table *table, const char *text);
+void ash_table_boolean(struct ash_table *table, bool value); /* "yes", "no" */
 void ash_table_integer(struct ash_table *table, int64_t value);
 void ash_table_real(struct ash_table *table, double value, int decimals);
 void ash_table_bytes(struct ash_table *table, uint64_t bytes); /* "93.8 MiB"; a number in JSON */

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `ashlar info`: the machine, what may run on it, and how fast it is. */
+#include "drivers/drivers.h"
+#include "runtime/affinity.h"
+#include "runtime/bandwidth.h"
+#include "runtime/cpu.h"
+#include "runtime/json.h"
+#include "runtime/memory.h"
+#include "runtime/thread.h"
+#include "runtime/topology.h"
+#include "tools/ashlar/commands.h"
+#include "tools/ashlar/table.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { MOST_DEVICES = 64 };
+
+struct options {
+    bool json, measure;
+    const char *svg, *machine;
+};
+
+/* Everything that is shown; what does not apply is 0. */
+struct findings {
+    struct ash_topology *topology;
+    char features[512]; /* of the processor, where it is this machine's */
+    int usable_cpus;
+    struct ash_table *devices;  /* NULL: not this machine */
+    struct ash_table *measured; /* NULL: not asked for */
+};
+
+static const struct ash_column device_columns[] = {
+    { "DEVICE", "device", ASH_ALIGN_LEFT },
+    { "NAME", "name", ASH_ALIGN_LEFT },
+    { "MEMORY", "memory_bytes", ASH_ALIGN_RIGHT },
+    { "NODE", "numa_node", ASH_ALIGN_RIGHT },
+    { "PCI", "pci", ASH_ALIGN_LEFT },
+    { "USABLE", "usable", ASH_ALIGN_LEFT },
+    { "REASON", "reason", ASH_ALIGN_LEFT },
+};
+
+static const struct ash_column measured_columns[] = {
+    { "THREADS", "threads", ASH_ALIGN_RIGHT },
+    { "READ GB/S", "read_gbps", ASH_ALIGN_RIGHT },
+    { "INT8 GOP/S", "int8_gops", ASH_ALIGN_RIGHT },
+    { "WITH", "int8_kernel", ASH_ALIGN_LEFT },
+    { "FP32 GOP/S", "fp32_gops", ASH_ALIGN_RIGHT },
+    { "WITH", "fp32_kernel", ASH_ALIGN_LEFT },
+};
+
+static const char *text_or_none(const char *text)
+{
+    return *text ? text : NULL;
+}
+
+static void add_device(struct ash_table *table, const struct ash_device_info *info)
+{
+    char device[64];
+    snprintf(device, sizeof device, "%s:%d", info->driver->name, info->index);
+    ash_table_text(table, device);
+    ash_table_text(table, text_or_none(info->name));
+    ash_table_bytes(table, info->memory_bytes);
+    if (info->numa_node >= 0)
+        ash_table_integer(table, info->numa_node);
+    else
+        ash_table_text(table, NULL);
+    ash_table_text(table, text_or_none(info->pci));
+    ash_table_boolean(table, info->usable);
+    ash_table_text(table, info->usable ? NULL : info->reason);
+}
+
+static enum ash_status find_devices(struct findings *findings)
+{
+    int count;
+    struct ash_device_info *info = ash_alloc_array(MOST_DEVICES, sizeof *info);
+    if (!info)
+        return ash_fail_memory(MOST_DEVICES * sizeof *info, "the list of devices");
+    enum ash_status status = ash_devices_probe(findings->topology, info, MOST_DEVICES, &count);
+    if (status == ASH_OK)
+        status = ash_table_create(
+            device_columns, sizeof device_columns / sizeof *device_columns, &findings->devices);
+    for (int i = 0; status == ASH_OK && i < count; i++)
+        add_device(findings->devices, &info[i]);
+    ash_free(info);
+    return status;
+}
+
+static void add_measurement(struct ash_table *table, const struct ash_bandwidth *roof)
+{
+    ash_table_integer(table, roof->threads);
+    ash_table_real(table, roof->read_gbps, 1);
+    ash_table_real(table, roof->int8_gops, 0);
+    ash_table_text(table, roof->int8_kernel);
+    ash_table_real(table, roof->fp32_gops, 0);
+    ash_table_text(table, roof->fp32_kernel);
+}
+
+static enum ash_status measure(int64_t threads, struct findings *findings)
+{
+    struct ash_team *team;
+    struct ash_bandwidth one, all;
+    ASH_TRY(ash_team_create(&(struct ash_team_options){ .threads = (int)threads }, &team));
+    enum ash_status status = ash_bandwidth_measure(team, &one, &all);
+    ash_team_destroy(team);
+    ASH_TRY(status);
+    ASH_TRY(ash_table_create(
+        measured_columns, sizeof measured_columns / sizeof *measured_columns, &findings->measured));
+    add_measurement(findings->measured, &one);
+    if (all.threads != one.threads)
+        add_measurement(findings->measured, &all);
+    return ASH_OK;
+}
+
+static enum ash_status find(const struct ash_cli *cli, struct findings *findings)
+{
+    const struct options *chosen = cli->options;
+    ASH_TRY(ash_topology_load(chosen->machine, 0, &findings->topology));
+    if (!findings->topology->live) {
+        if (chosen->measure)
+            return ash_fail(ASH_ERR_ARGUMENT, "info: only the machine at hand can be measured");
+        return ASH_OK;
+    }
+    ASH_TRY(ash_cpu_override_check());
+    ash_cpu_describe(ash_cpu_features(), findings->features, sizeof findings->features);
+    findings->usable_cpus = ash_affinity_usable();
+    ASH_TRY(find_devices(findings));
+    return chosen->measure ? measure(cli->config.threads, findings) : ASH_OK;
+}
+
+static void forget(struct findings *findings)
+{
+    ash_topology_destroy(findings->topology);
+    ash_table_destroy(findings->devices);
+    ash_table_destroy(findings->measured);
+}
+
+static enum ash_status print_text(const struct findings *findings)
+{
+    ASH_TRY(ash_topology_print(findings->topology, stdout));
+    if (findings->devices) {
+        printf("\nInstruction sets: %s\nThreads that can run at once: %d\n\n", findings->features,
+            findings->usable_cpus);
+        ASH_TRY(ash_table_print(findings->devices, stdout));
+    }
+    if (findings->measured) {
+        putchar('\n');
+        ASH_TRY(ash_table_print(findings->measured, stdout));
+    }
+    return ASH_OK;
+}
+
+/* A member, taken; NULL is an allocation that failed. */
+static bool put(json_t *object, const char *key, json_t *value)
+{
+    return json_object_set_new(object, key, value) == 0;
+}
+
+static enum ash_status print_json(const struct findings *findings)
+{
+    json_t *topology;
+    ASH_TRY(ash_topology_json(findings->topology, &topology));
+    json_t *object = json_object();
+    bool good = put(object, "topology", topology);
+    if (findings->devices)
+        good = good && put(object, "instruction_sets", json_string(findings->features)) &&
+               put(object, "usable_cpus", json_integer(findings->usable_cpus)) &&
+               put(object, "devices", ash_table_json(findings->devices));
+    if (findings->measured)
+        good = good && put(object, "measured", ash_table_json(findings->measured));
+    enum ash_status status = ash_json_print(good ? object : NULL, stdout);
+    json_decref(object);
+    return status;
+}
+
+static enum ash_status save_svg(const struct ash_topology *topology, const char *path)
+{
+    FILE *out = fopen(path, "we");
+    if (!out)
+        return ash_fail(ASH_ERR_IO, "cannot create %s: %s", path, strerror(errno));
+    enum ash_status status = ash_topology_svg(topology, out);
+    if (fclose(out) != 0 && status == ASH_OK)
+        status = ash_fail(ASH_ERR_IO, "%s", strerror(errno));
+    return ash_fail_in(status, "cannot write %s", path);
+}
+
+static enum ash_status run(struct ash_cli *cli)
+{
+    const struct options *chosen = cli->options;
+    struct findings findings = { 0 };
+    enum ash_status status = find(cli, &findings);
+    if (status == ASH_OK && chosen->svg)
+        status = save_svg(findings.topology, chosen->svg);
+    if (status == ASH_OK && chosen->json)
+        status = print_json(&findings);
+    else if (status == ASH_OK && !chosen->svg)
+        status = print_text(&findings);
+    forget(&findings);
+    return status;
+}
+
+static const struct ash_option options[] = {
+    { .name = "json", .offset = offsetof(struct options, json), .help = "write JSON" },
+    { .name = "svg",
+        .type = ASH_OPTION_FILE,
+        .offset = offsetof(struct options, svg),
+        .argument = "FILE",
+        .help = "draw the machine into an SVG file instead" },
+    { .name = "measure",
+        .offset = offsetof(struct options, measure),
+        .help = "measure memory bandwidth and peak arithmetic, with one thread and with all" },
+    { .name = "machine",
+        .type = ASH_OPTION_FILE,
+        .offset = offsetof(struct options, machine),
+        .argument = "FILE",
+        .help = "show another machine: XML that lstopo wrote, or synthetic:DESCRIPTION as hwloc(7) "
+                "has it" },
+    { .name = NULL },
+};
+
+static const struct ash_example examples[] = {
+    { "ashlar info", "Draw this machine and list its devices." },
+    { "ashlar info --svg machine.svg", "Draw it into a file." },
+    { "ashlar info --json --measure", "Everything there is to know, for a program." },
+    { "ashlar info --machine \"synthetic:Package:2 Core:8 PU:2\"",
+        "Draw a machine of that shape." },
+    { NULL, NULL },
+};
+
+const struct ash_command ash_command_info = {
+    .name = "info",
+    .summary = "show the machine: processors, caches, memory, devices",
+    .description =
+        "Draws the machine as nested boxes, in the manner of lstopo, and lists the instruction sets that "
+        "are used and the devices of every driver; of a device that cannot be used it says why.",
+    .options = options,
+    .options_bytes = sizeof(struct options),
+    .settings = (const char *const[]){ "threads", NULL },
+    .examples = examples,
+    .run = run,
+};
