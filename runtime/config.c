@@ -70,7 +70,7 @@ static const struct ash_setting settings[] = {
         .help = "most tokens in one step; a longer prompt is prefilled in pieces of this size" },
     { CHOICE(kv_type), .choices = kv_types, .fallback = "f16", .unit = "TYPE",
         .help = "element type of the KV cache" },
-    { INTEGER(seed), .letter = 's', .least = -1, .most = INT64_MAX, .fallback = "-1", .unit = "N",
+    { INTEGER(seed), .least = -1, .most = INT64_MAX, .fallback = "-1", .unit = "N",
         .help = "seed of the sampler: the same seed gives the same answer; -1 takes a new one" },
     { CHOICE(huge_pages), .choices = ash_choices_switch, .fallback = "on", .unit = "SWITCH",
         .help = "use huge pages for weights and caches where the machine has any" },
