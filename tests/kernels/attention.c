@@ -25,11 +25,11 @@
 
 const struct ash_case ash_cases_attention[] = {
     { "one token", SHAPES(1, 1, 1, 16), PARAMS(1, 0.25F), .batch = { { 0, 1 } }, LAYOUT },
-    { "F32, grouped, across pages", SHAPES(9, 14, 3, 64), PARAMS(9, 0.125F),
+    { "F32, grouped, across pages", SHAPES(6, 14, 2, 32), PARAMS(6, 0.125F),
         .batch = { { 0, 40 }, { 31, 2 }, { 100, 1 }, { 63, 1 }, { 64, 5 } }, LAYOUT },
-    { "F16, grouped, across pages", SHAPES(9, 14, 3, 64), TYPE(ASH_F16), PARAMS(9, 0.125F),
+    { "F16, grouped, across pages", SHAPES(6, 14, 2, 64), TYPE(ASH_F16), PARAMS(6, 0.125F),
         .batch = { { 0, 40 }, { 31, 2 }, { 100, 1 }, { 63, 1 }, { 64, 5 } }, LAYOUT },
-    { "Q8_0, grouped, across pages", SHAPES(9, 14, 3, 64), TYPE(ASH_Q8_0), PARAMS(9, 0.125F),
+    { "Q8_0, grouped, across pages", SHAPES(6, 14, 2, 64), TYPE(ASH_Q8_0), PARAMS(6, 0.125F),
         .batch = { { 0, 40 }, { 31, 2 }, { 100, 1 }, { 63, 1 }, { 64, 5 } }, LAYOUT },
     { "no groups, 80 to a head", SHAPES(2, 6, 2, 80), TYPE(ASH_F16), PARAMS(2, 0.11F),
         .batch = { { 0, 33 }, { 50, 3 }, { 7, 1 } }, LAYOUT },

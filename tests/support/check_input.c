@@ -18,7 +18,7 @@ const struct kind check_kinds[] = {
     { "random", 1, FILL_RANDOM, 1, .bits = true },
     { "random, another", 1, FILL_RANDOM, 2 },
     { "random, small", 1e-3, FILL_RANDOM, 3 },
-    { "random, large", 100, FILL_RANDOM, 4, .bits = true, .wide = true },
+    { "random, large", 100, FILL_RANDOM, 4, .wide = true },
     { "zeros", 0, FILL_RANDOM, 5 },
     { "alternating signs", 1, FILL_ALTERNATE, 6 },
     { "one outlier", 1, FILL_OUTLIER, 7, .bits = true, .wide = true },
