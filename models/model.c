@@ -169,7 +169,7 @@ enum ash_status ash_model_open(struct ash_runtime *runtime, const char *path,
 enum ash_status ash_model_find(const struct ash_config *config, const char *name, char **path_out)
 {
     struct ash_registry *registry;
-    ASH_TRY(ash_registry_load(NULL, &registry));
+    ASH_TRY(ash_registry_load(config->registry, &registry));
     enum ash_status status = ash_model_locate(registry, config->models_dir, name, path_out);
     ash_registry_destroy(registry);
     return status;

@@ -2,6 +2,7 @@
 /* A conversation on a terminal: line editing and history by libedit, commands that begin with '/'. */
 #include "tools/ashlar/run.h"
 
+#include "runtime/directory.h"
 #include "runtime/log.h"
 #include "runtime/memory.h"
 
@@ -88,8 +89,9 @@ static char *open_history(const struct ash_config *config)
     char *path = ash_format("%s/history", config->cache_dir);
     using_history();
     stifle_history(HISTORY_LINES);
-    if (path && read_history(path) != 0 && errno != ENOENT && errno != 0)
-        ash_log(ASH_LOG_WARN, "%s cannot be read: %s", path, strerror(errno));
+    int error = path && access(path, F_OK) == 0 ? read_history(path) : 0;
+    if (error)
+        ash_log(ASH_LOG_WARN, "the history %s cannot be read: %s", path, strerror(error));
     return path;
 }
 
@@ -99,11 +101,11 @@ static void save_history(const struct ash_config *config, char *path)
     if (!path)
         return;
     mode_t mask = umask(077);
-    if (mkdir(config->cache_dir, 0700) != 0 && errno != EEXIST)
-        ash_log(
-            ASH_LOG_WARN, "the history is not kept: %s: %s", config->cache_dir, strerror(errno));
-    else if (write_history(path) != 0)
-        ash_log(ASH_LOG_WARN, "the history is not kept: %s: %s", path, strerror(errno));
+    int error = ash_directory_make(config->cache_dir, 0700);
+    if (error == 0)
+        error = write_history(path);
+    if (error)
+        ash_log(ASH_LOG_WARN, "the history is not kept: %s: %s", path, strerror(error));
     umask(mask);
     ash_free(path);
 }

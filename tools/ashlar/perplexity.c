@@ -8,6 +8,7 @@
 #include "runtime/memory.h"
 #include "tools/ashlar/cli.h"
 #include "tools/ashlar/files.h"
+#include "tools/ashlar/load.h"
 #include "tools/ashlar/progress.h"
 
 #include <jansson.h>
@@ -129,22 +130,12 @@ static enum ash_status measure(
 static enum ash_status with_model(struct ash_cli *cli, const char *text, size_t length)
 {
     const struct options *options = cli->options;
-    struct ash_runtime *runtime;
-    struct ash_model *model = NULL;
-    char *path = NULL;
+    struct ash_loaded_model loaded;
     cli->config.context = options->chunk;
-    ASH_TRY(ash_model_find(&cli->config, cli->config.model, &path));
-    enum ash_status status = ash_runtime_open(&cli->config, &runtime);
-    if (status == ASH_OK) {
-        /* Logits of 64 positions at once: 64 V floats, instead of a chunk's. */
-        status =
-            ash_model_open(runtime, path, &(struct ash_model_options){ .outputs = 64 }, &model);
-        if (status == ASH_OK)
-            status = measure(cli, model, text, length);
-        ash_model_destroy(model);
-        ash_runtime_destroy(runtime);
-    }
-    ash_free(path);
+    /* Logits of 64 positions at once: 64 V floats, instead of a chunk's. */
+    ASH_TRY(ash_load(cli, &(struct ash_model_options){ .outputs = 64 }, &loaded));
+    enum ash_status status = measure(cli, loaded.model, text, length);
+    ash_unload(&loaded);
     return status;
 }
 

@@ -6,6 +6,7 @@
 #include "runtime/memory.h"
 #include "runtime/trace.h"
 #include "tools/ashlar/files.h"
+#include "tools/ashlar/load.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -259,8 +260,9 @@ static enum ash_status make_session(struct ash_run *run)
 
 static enum ash_status answer(struct ash_run *run, const char *prompt, size_t length)
 {
-    ASH_TRY(make_session(run));
-    enum ash_status status = prompt ? one_answer(run, prompt, length) : ash_run_chat(run);
+    enum ash_status status = make_session(run);
+    if (status == ASH_OK)
+        status = prompt ? one_answer(run, prompt, length) : ash_run_chat(run);
     ash_session_destroy(run->session);
     return status;
 }
@@ -268,18 +270,17 @@ static enum ash_status answer(struct ash_run *run, const char *prompt, size_t le
 static enum ash_status load_and_answer(
     struct ash_run *run, struct ash_trace *trace, const char *prompt, size_t length)
 {
-    char *path;
-    ASH_TRY(ash_model_find(&run->runtime->config, run->name, &path));
-    enum ash_status status = ash_model_open(
-        run->runtime, path, &(struct ash_model_options){ .trace = trace }, &run->model);
-    ash_free(path);
-    if (status == ASH_OK)
-        status = answer(run, prompt, length);
+    struct ash_loaded_model loaded;
+    ASH_TRY(ash_load(run->cli, &(struct ash_model_options){ .trace = trace }, &loaded));
+    run->runtime = loaded.runtime;
+    run->model = loaded.model;
+    run->name = loaded.name;
+    enum ash_status status = answer(run, prompt, length);
     if (trace && (status == ASH_OK || status == ASH_ERR_CANCELED)) {
         enum ash_status saved = ash_trace_save(trace, run->options->trace);
         status = status == ASH_OK ? saved : status;
     }
-    ash_model_destroy(run->model); /* the trace shows its names until here */
+    ash_unload(&loaded); /* the trace shows the model's names until here */
     return status;
 }
 
@@ -295,24 +296,17 @@ static enum ash_status with_trace(struct ash_run *run, const char *prompt, size_
 
 static enum ash_status run(struct ash_cli *cli)
 {
-    struct ash_run run = { .cli = cli, .options = cli->options, .name = cli->config.model };
+    struct ash_run run = { .cli = cli, .options = cli->options };
     bool chat = cli->argument_count == 0 && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) &&
                 !run.options->raw && !run.options->json;
-    char *prompt = NULL, *name = ash_strdup(cli->config.model);
-    size_t length = 0;
-    enum ash_status status = name ? ASH_OK : ash_fail_memory(1, "the model's name");
-    run.name = name;
-    if (status == ASH_OK && !chat)
-        status = read_prompt(cli, &prompt, &length);
-    if (status == ASH_OK && !chat && length == 0)
-        status = ash_fail(ASH_ERR_ARGUMENT, "the prompt is empty");
-    if (status == ASH_OK)
-        status = ash_runtime_open(&cli->config, &run.runtime);
-    if (status == ASH_OK)
-        status = with_trace(&run, prompt, length);
-    ash_runtime_destroy(run.runtime);
+    if (chat)
+        return with_trace(&run, NULL, 0);
+    char *prompt;
+    size_t length;
+    ASH_TRY(read_prompt(cli, &prompt, &length));
+    enum ash_status status = length > 0 ? with_trace(&run, prompt, length)
+                                        : ash_fail(ASH_ERR_ARGUMENT, "the prompt is empty");
     ash_free(prompt);
-    ash_free(name);
     return status;
 }
 

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `ashlar tokenize`: what a model makes of a text. */
-#include "models/gguf.h"
-#include "models/registry.h"
-#include "models/tokenizer.h"
+#include "models/model.h"
 #include "models/utf8.h"
 #include "runtime/json.h"
 #include "runtime/log.h"
 #include "runtime/memory.h"
 #include "tools/ashlar/commands.h"
+#include "tools/ashlar/files.h"
 
-#include <errno.h>
 #include <string.h>
 
 struct options {
@@ -53,37 +51,11 @@ static enum ash_status open_tokenizer(const char *path, struct ash_tokenizer **o
 
 static enum ash_status load(const struct ash_config *config, struct ash_tokenizer **out)
 {
-    struct ash_registry *registry;
     char *path;
-    ASH_TRY(ash_registry_load(NULL, &registry));
-    enum ash_status status = ash_model_locate(registry, config->models_dir, config->model, &path);
-    ash_registry_destroy(registry);
-    ASH_TRY(status);
-    status = open_tokenizer(path, out);
+    ASH_TRY(ash_model_find(config, config->model, &path));
+    enum ash_status status = open_tokenizer(path, out);
     ash_free(path);
     return status;
-}
-
-/* All of standard input; the caller frees *text_out. */
-static enum ash_status read_input(char **text_out, size_t *length_out)
-{
-    char *text = NULL;
-    size_t capacity = 0, length = 0;
-    while (!feof(stdin) && length <= ASH_TOKENIZER_MAX_TEXT_BYTES) {
-        enum ash_status status = ASH_GROW(text, capacity, length);
-        if (status == ASH_OK) {
-            length += fread(text + length, 1, capacity - length, stdin);
-            if (ferror(stdin))
-                status = ash_fail(ASH_ERR_IO, "standard input: %s", strerror(errno));
-        }
-        if (status != ASH_OK) {
-            ash_free(text);
-            return status;
-        }
-    }
-    *text_out = text;
-    *length_out = length;
-    return ASH_OK;
 }
 
 /* A token's text in double quotes on one line: what is no printable character as \n or \xHH. */
@@ -214,7 +186,8 @@ static enum ash_status run(struct ash_cli *cli)
     bool given = cli->argument_count && strcmp(cli->argument[0], "-") != 0;
     char *input = NULL;
     size_t length = given ? strlen(cli->argument[0]) : 0;
-    enum ash_status status = given ? ASH_OK : read_input(&input, &length);
+    enum ash_status status =
+        given ? ASH_OK : ash_file_read("-", ASH_TOKENIZER_MAX_TEXT_BYTES, &input, &length);
     if (status == ASH_OK)
         status = tokenize(cli, tokenizer, given ? cli->argument[0] : input, length);
     ash_free(input);

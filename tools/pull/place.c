@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Keeps the models directory in order: one pull of a file at a time, and whole files only. */
 #include "models/gguf.h"
+#include "runtime/directory.h"
 #include "runtime/memory.h"
 #include "tools/pull/pull_internal.h"
 
@@ -34,28 +35,6 @@ static enum ash_status fail_directory(const char *directory, int error)
         "cannot write to the models directory %s: %s; choose another with models_dir "
         "(ASHLAR_MODELS_DIR)",
         directory, strerror(error));
-}
-
-/* mkdir -p */
-static enum ash_status make_directory(const char *path)
-{
-    char *copy = ash_strdup(path);
-    if (!copy)
-        return ash_fail_memory(strlen(path) + 1, "a path");
-    int error = 0;
-    for (char *end = copy + 1; error == 0 && end[-1]; end++) {
-        if (*end != '/' && *end != '\0')
-            continue;
-        char kept = *end;
-        *end = '\0';
-        if (mkdir(copy, 0755) != 0 && errno != EEXIST)
-            error = errno;
-        *end = kept;
-        if (kept == '\0')
-            break;
-    }
-    ash_free(copy);
-    return error ? fail_directory(path, error) : ASH_OK;
 }
 
 /* Waits for the lock of an open file. */
@@ -114,7 +93,9 @@ enum ash_status ash_pull_job_init(const struct ash_pull *pull, const char *file,
     ASH_TRY(ash_pull_job_name(pull, file, out));
     out->sha256 = sha256;
     out->size_bytes = size_bytes;
-    ASH_TRY(make_directory(pull->models_dir));
+    int error = ash_directory_make(pull->models_dir, 0755);
+    if (error)
+        return fail_directory(pull->models_dir, error);
     return take_lock(out);
 }
 

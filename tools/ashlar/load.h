@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "models/model.h"
+#include "tools/ashlar/cli.h"
+
+/*
+ * What every command that runs a model begins with: finds the model that the settings name, opens the
+ * runtime, and loads; with a progress bar on a terminal when it takes longer than a moment.
+ * `options` as for ash_model_open(), but for load.progress, which is taken; NULL = the defaults.
+ * The runtime takes over cli->config. End *out with ash_unload().
+ */
+struct ash_loaded_model {
+    char *name; /* as the user calls it */
+    struct ash_runtime *runtime;
+    struct ash_model *model;
+};
+
+enum ash_status ash_load(
+    struct ash_cli *cli, const struct ash_model_options *options, struct ash_loaded_model *out);
+void ash_unload(struct ash_loaded_model *loaded); /* a zeroed one is fine */
