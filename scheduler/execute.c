@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/trace.h"
 #include "scheduler/plan_internal.h"
 
 /*
@@ -18,26 +19,38 @@ static enum ash_status check_batch(const struct ash_plan *plan, const struct ash
     return ASH_OK;
 }
 
-static enum ash_status launch_steps(struct ash_device *device, const struct ash_step *step,
-    const struct ash_step *end, const struct ash_batch *batch, struct ash_event *done)
+/* With a lane, records how long the launch took: the work itself where a device works at once. */
+static enum ash_status launch_step(const struct plan_device *device, const struct ash_step *step,
+    const struct ash_batch *batch, struct ash_event *done)
 {
-    for (; step < end; step++) {
-        struct ash_event after = *done;
-        ASH_TRY(device->driver->launch(device, step, batch, &after, 1, done));
+    struct ash_event after = *done;
+    int64_t start_ns = device->lane ? ash_now_ns() : 0;
+    enum ash_status status =
+        device->device->driver->launch(device->device, step, batch, &after, 1, done);
+    if (device->lane) {
+        struct ash_trace_span span = { .name = step->name,
+            .category = "step",
+            .start_ns = start_ns,
+            .duration_ns = ash_now_ns() - start_ns,
+            .arg = { { .key = "op", .text = step->op->name },
+                { .key = "kernel", .text = step->loaded->kernel } } };
+        ash_trace_record(device->lane, &span);
     }
-    return ASH_OK;
+    return status;
 }
 
 /* Queues a segment after `done` and makes that the event of its end. */
 static enum ash_status run_segment(const struct ash_plan *plan, const struct plan_segment *segment,
     const struct ash_batch *batch, struct ash_event *done)
 {
-    struct ash_device *device = plan->device[segment->device].device;
+    const struct plan_device *device = &plan->device[segment->device];
     struct ash_event after = *done;
     if (segment->program)
-        return device->driver->run(device, segment->program, batch, &after, 1, done);
-    return launch_steps(
-        device, &plan->step[segment->first], &plan->step[segment->end], batch, done);
+        return device->device->driver->run(
+            device->device, segment->program, batch, &after, 1, done);
+    for (int32_t i = segment->first; i < segment->end; i++)
+        ASH_TRY(launch_step(device, &plan->step[i], batch, done));
+    return ASH_OK;
 }
 
 static void bind_outputs(struct ash_plan *plan, const struct ash_batch *batch)

@@ -2,8 +2,10 @@
 #include "scheduler/plan.h"
 
 #include "runtime/memory.h"
+#include "runtime/trace.h"
 #include "scheduler/plan_internal.h"
 
+#include <stdio.h>
 #include <string.h>
 
 struct ash_args plan_args(const struct ash_plan *plan, const struct plan_node *node)
@@ -212,6 +214,23 @@ static enum ash_status take_devices(struct ash_plan *plan, const struct ash_plan
     return ASH_OK;
 }
 
+/* A row of the trace for each device that does not record its own. */
+static enum ash_status add_lanes(struct ash_plan *plan)
+{
+    for (int32_t i = 0; i < plan->devices && plan->trace; i++) {
+        const struct ash_device *device = plan->device[i].device;
+        char name[128];
+        int group;
+        if (device->driver->compile)
+            continue;
+        snprintf(name, sizeof name, "%s:%d %s", device->driver->name, device->info.index,
+            device->info.name);
+        ASH_TRY(ash_trace_add_device(plan->trace, name, &group));
+        ASH_TRY(ash_trace_add_lane(plan->trace, group, "queue", &plan->device[i].lane));
+    }
+    return ASH_OK;
+}
+
 static enum ash_status make(
     struct ash_plan *plan, const struct ash_graph *graph, const struct ash_plan_options *options)
 {
@@ -226,6 +245,7 @@ static enum ash_status make(
     ASH_TRY(add_outputs(plan));
     ASH_TRY(plan_add_states(plan));
     ASH_TRY(plan_add_weights(plan, options));
+    ASH_TRY(add_lanes(plan));
     return make_segments(plan);
 }
 

@@ -44,7 +44,6 @@ struct plan_node {
 struct plan_device {
     struct ash_device *device;
     struct ash_buffer *weights, *states, *arena;
-    struct ash_event done;       /* its last work of this replay */
     struct ash_trace_lane *lane; /* for drivers that do not compile */
 };
 

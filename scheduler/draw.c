@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "scheduler/draw.h"
+
+#include "drivers/drivers.h"
+#include "runtime/json.h"
+#include "runtime/text.h"
+#include "scheduler/draw_internal.h"
+#include "scheduler/plan_internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum ash_status draw_finish(FILE *out)
+{
+    if (fflush(out) == 0 && !ferror(out))
+        return ASH_OK;
+    return ash_fail(ASH_ERR_IO, "cannot write the plan: %s", strerror(errno));
+}
+
+struct ash_plan_step draw_step(const struct ash_plan_view *view, int32_t index)
+{
+    struct ash_plan_step step = { 0 };
+    enum ash_status status = ash_plan_step_at(view->plan, index, view->batch, &step);
+    (void)status; /* callers stay below the number of steps */
+    return step;
+}
+
+static double step_s(const struct ash_plan_view *view, const struct ash_cost *cost)
+{
+    if (view->bytes_per_s <= 0 || view->flops_per_s <= 0)
+        return 0;
+    double memory_s = (cost->bytes_read + cost->bytes_written) / view->bytes_per_s;
+    double compute_s = cost->flops / view->flops_per_s;
+    return memory_s > compute_s ? memory_s : compute_s;
+}
+
+double ash_plan_predict_s(const struct ash_plan_view *view)
+{
+    double total_s = 0;
+    for (int32_t i = 0; i < view->plan->summary.steps; i++) {
+        struct ash_plan_step step = draw_step(view, i);
+        total_s += step_s(view, &step.cost);
+    }
+    return total_s;
+}
+
+/* "1.5 GiB" */
+char *draw_bytes(double bytes, char *text, size_t capacity)
+{
+    static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
+    size_t unit = 0;
+    for (; bytes >= 1024 && unit + 1 < sizeof units / sizeof units[0]; unit++)
+        bytes /= 1024;
+    snprintf(text, capacity, unit && bytes < 100 ? "%.1f %s" : "%.0f %s", bytes, units[unit]);
+    return text;
+}
+
+/* ---- Text ---- */
+
+static void print_summary(const struct ash_plan_view *view, FILE *out)
+{
+    struct ash_plan_summary summary;
+    char a[32], b[32], c[32], d[32], e[32], title[128];
+    ash_plan_summary(view->plan, &summary);
+    if (view->title)
+        fprintf(out, "%s\n", ash_text_visible(view->title, title, sizeof title));
+    fprintf(out, "%d operators -> %d steps in %d phases, for up to %lld tokens\n", summary.nodes,
+        summary.steps, summary.phases, (long long)view->plan->tokens);
+    fprintf(out, "weights %s packed and %s where they lie, states %s\n",
+        draw_bytes((double)summary.weight_bytes, a, sizeof a),
+        draw_bytes((double)summary.mapped_bytes, b, sizeof b),
+        draw_bytes((double)summary.state_bytes, c, sizeof c));
+    fprintf(out, "activations %s (%s without sharing)\n",
+        draw_bytes((double)summary.arena_bytes, d, sizeof d),
+        draw_bytes((double)summary.unshared_bytes, e, sizeof e));
+    double predicted_s = ash_plan_predict_s(view);
+    if (predicted_s > 0)
+        fprintf(out, "predicted %.3f ms at %.1f GB/s and %.1f GFLOP/s\n", predicted_s * 1e3,
+            view->bytes_per_s / 1e9, view->flops_per_s / 1e9);
+}
+
+static void print_step(const struct ash_plan_view *view, int32_t index, FILE *out)
+{
+    struct ash_plan_step step = draw_step(view, index);
+    char name[64], bytes[32], shapes[160], offset[32] = "-", time[32] = "-";
+    double moved = step.cost.bytes_read + step.cost.bytes_written;
+    double predicted_s = step_s(view, &step.cost);
+    if (step.arena_offset >= 0)
+        snprintf(offset, sizeof offset, "%lld", (long long)step.arena_offset);
+    if (predicted_s > 0)
+        snprintf(time, sizeof time, "%.1f", predicted_s * 1e6);
+    fprintf(out, "%5d %5d  %-24s %-10s %-14s %10s %10s %10.2f %9s  %s\n", index, step.step->phase,
+        ash_text_visible(step.name, name, sizeof name), step.step->op->name,
+        step.step->loaded->kernel, offset, draw_bytes(moved, bytes, sizeof bytes),
+        step.cost.flops / 1e6, time, ash_step_describe(step.step, shapes, sizeof shapes));
+}
+
+enum ash_status ash_plan_print_text(const struct ash_plan_view *view, FILE *out)
+{
+    print_summary(view, out);
+    fprintf(out, "\n%5s %5s  %-24s %-10s %-14s %10s %10s %10s %9s  %s\n", "step", "phase", "name",
+        "operator", "kernel", "arena at", "bytes", "MFLOP", "us", "shapes (the largest)");
+    for (int32_t i = 0; i < view->plan->summary.steps; i++)
+        print_step(view, i, out);
+    return draw_finish(out);
+}
+
+/* ---- Graphviz ---- */
+
+static void print_quoted(const char *text, FILE *out)
+{
+    char visible[128];
+    for (const char *c = ash_text_visible(text, visible, sizeof visible); *c; c++) {
+        if (*c == '"' || *c == '\\')
+            fputc('\\', out);
+        fputc(*c, out);
+    }
+}
+
+static void print_node(const struct ash_plan_view *view, int32_t index, FILE *out)
+{
+    struct ash_plan_step step = draw_step(view, index);
+    char shape[64] = "";
+    if (step.step->args.out.rank)
+        ash_tensor_describe(&step.step->args.out, shape, sizeof shape);
+    fprintf(out, "  n%d [label=\"", index);
+    print_quoted(step.name, out);
+    fprintf(out, "\\n%s %s\\n%s\", fillcolor=\"%s\"];\n", step.step->op->name,
+        step.step->loaded->kernel, shape, draw_color(view, step.step->op));
+}
+
+static void print_edges(const struct ash_plan *plan, int32_t index, FILE *out)
+{
+    const struct plan_node *node = &plan->node[index];
+    for (int i = 0; i < ASH_MAX_INPUTS; i++) {
+        ash_value in = node->in[i];
+        if (in == ASH_NO_VALUE || plan->value[in].kind == ASH_VALUE_WEIGHT)
+            continue;
+        if (plan->value[in].kind == ASH_VALUE_RESULT)
+            fprintf(out, "  n%d -> n%d;\n", plan->value[in].node, index);
+        else if (plan_updates(node, i))
+            fprintf(out, "  n%d -> s%d [style=dashed];\n", index, in);
+        else
+            fprintf(out, "  s%d -> n%d [style=dashed];\n", in, index);
+    }
+}
+
+enum ash_status ash_plan_print_dot(const struct ash_plan_view *view, FILE *out)
+{
+    const struct ash_plan *plan = view->plan;
+    fprintf(out, "digraph plan {\n  label=\"");
+    print_quoted(view->title ? view->title : "", out);
+    fprintf(out, "\";\n  node [shape=box, style=filled, fontname=\"sans-serif\"];\n");
+    for (size_t i = 0; i < plan->values; i++)
+        if (plan->value[i].kind == ASH_VALUE_STATE)
+            fprintf(out, "  s%zu [shape=cylinder, label=\"state %zu\", fillcolor=white];\n", i, i);
+    for (int32_t i = 0; i < plan->summary.steps; i++) {
+        bool opens = i == 0 || plan->node[i].phase != plan->node[i - 1].phase;
+        fprintf(out, opens ? "  { rank=same;\n" : "");
+        print_node(view, i, out);
+        bool closes =
+            i + 1 == plan->summary.steps || plan->node[i].phase != plan->node[i + 1].phase;
+        fprintf(out, closes ? "  }\n" : "");
+    }
+    for (int32_t i = 0; i < plan->summary.steps; i++)
+        print_edges(plan, i, out);
+    fprintf(out, "}\n");
+    return draw_finish(out);
+}
+
+/* ---- JSON ---- */
+
+static json_t *step_json(const struct ash_plan_view *view, int32_t index)
+{
+    struct ash_plan_step step = draw_step(view, index);
+    const struct plan_device *device = &view->plan->device[view->plan->node[index].device];
+    char shapes[256], name[64];
+    snprintf(name, sizeof name, "%s:%d", device->device->driver->name, device->device->info.index);
+    ash_step_describe(step.step, shapes, sizeof shapes);
+    return json_pack("{s:o, s:s, s:s, s:s, s:i, s:s, s:I, s:i, s:f, s:f, s:f, s:f}", "name",
+        ash_json_text(step.name, strlen(step.name)), "operator", step.step->op->name, "kernel",
+        step.step->loaded->kernel, "device", name, "phase", (int)step.step->phase, "shapes", shapes,
+        "arena_offset", (json_int_t)step.arena_offset, "last_phase", (int)step.last_phase,
+        "bytes_read", step.cost.bytes_read, "bytes_written", step.cost.bytes_written, "flops",
+        step.cost.flops, "predicted_s", step_s(view, &step.cost));
+}
+
+json_t *ash_plan_json(const struct ash_plan_view *view)
+{
+    struct ash_plan_summary summary;
+    json_t *steps = json_array();
+    ash_plan_summary(view->plan, &summary);
+    bool complete = steps;
+    for (int32_t i = 0; i < summary.steps && complete; i++)
+        complete = json_array_append_new(steps, step_json(view, i)) == 0;
+    if (!complete) {
+        json_decref(steps);
+        return NULL;
+    }
+    const char *title = view->title ? view->title : "";
+    return json_pack("{s:o, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:o}", "title",
+        ash_json_text(title, strlen(title)), "operators", (int)summary.nodes, "phases",
+        (int)summary.phases, "tokens", (json_int_t)view->plan->tokens, "weight_bytes",
+        (json_int_t)summary.weight_bytes, "mapped_bytes", (json_int_t)summary.mapped_bytes,
+        "state_bytes", (json_int_t)summary.state_bytes, "arena_bytes",
+        (json_int_t)summary.arena_bytes, "unshared_bytes", (json_int_t)summary.unshared_bytes,
+        "predicted_s", ash_plan_predict_s(view), "steps", steps);
+}
