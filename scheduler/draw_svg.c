@@ -157,6 +157,19 @@ static void print_label(
     fputs("</text>", canvas->out);
 }
 
+/* The last phase to draw of a result: one less where another takes over its memory in that phase. */
+static int32_t shown_until(const struct ash_plan *plan, int32_t index)
+{
+    const struct plan_value *value = &plan->value[plan->node[index].out];
+    for (size_t i = 0; i < plan->values; i++) {
+        const struct plan_value *other = &plan->value[i];
+        if (other != value && other->root == value->root && other->kind == ASH_VALUE_RESULT &&
+            other->node > index && other->first_phase == value->last_phase)
+            return value->last_phase - 1;
+    }
+    return value->last_phase;
+}
+
 /* A result: from the phase that writes it to the last that reads it. */
 static void print_box(const struct canvas *canvas, int32_t index)
 {
@@ -165,11 +178,14 @@ static void print_box(const struct canvas *canvas, int32_t index)
         return;
     double bytes = (double)ash_tensor_bytes(&step.step->args.out);
     double x = LEFT + step.step->phase * canvas->phase_px + 1;
-    double width = (step.last_phase - step.step->phase + 1) * canvas->phase_px - 2;
+    int32_t last = shown_until(canvas->view->plan, index);
+    double width = (last - step.step->phase + 1) * canvas->phase_px - 2;
     double y = TOP + (double)step.arena_offset * canvas->byte_px, height = bytes * canvas->byte_px;
     char size[32], shape[64];
+    fputs("<g><title>", canvas->out);
+    print_escaped(step.name, canvas->out);
     fprintf(canvas->out,
-        "<g><title>%s %s, %s at %lld, phases %d to %d</title>"
+        ": %s, %s, %s at %lld, phases %d to %d</title>"
         "<rect x=\"%.1f\" y=\"%.2f\" width=\"%.1f\" height=\"%.2f\" fill=\"%s\" stroke=\"#333\" "
         "stroke-width=\"0.5\"/>",
         step.step->op->name, ash_tensor_describe(&step.step->args.out, shape, sizeof shape),
