@@ -91,6 +91,7 @@ static bool accepts_float(const struct ash_args *args)
 
 static const struct ash_kernel kernels[] = {
 #ifdef __x86_64__
+    KERNEL(ASH_CPU_AMX_INT8 | ASH_CPU_AVX512_VNNI, ASH_A8, quantised, amx),
     KERNEL(ASH_CPU_AVX512_VNNI, ASH_A8, quantised, vnni),
     KERNEL(ASH_CPU_AVX_VNNI, ASH_A8, quantised, avxvnni),
     KERNEL(ASH_CPU_AVX2, ASH_A8, quantised, avx2),

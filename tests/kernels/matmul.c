@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/matmul/matmul.h"
 
+#include "runtime/cpu.h"
 #include "tests/support/check_op.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
 
 #define WEIGHT(type) .types = { ASH_F32, (type) }
 
@@ -42,3 +46,74 @@ const struct ash_case ash_cases_matmul[] = {
         .expect = ASH_ERR_SHAPE },
     { 0 },
 };
+
+/* (T, N, K) with tails in all three, and more than one panel of every kernel. */
+enum { TOKENS = 35, ROWS = 83, COLUMNS = 2112 };
+
+static void make_weight(enum ash_type type, struct ash_tensor *out)
+{
+    cr_assert_eq(ash_tensor_init(type, 2, (int64_t[]){ ROWS, COLUMNS }, out), ASH_OK);
+    float *values = malloc(sizeof *values * ROWS * COLUMNS);
+    for (int64_t i = 0; i < ROWS * COLUMNS; i++)
+        values[i] = (float)((i * 7919 + i / 31) % 257 - 128) / 64.0F;
+    out->data = malloc(ash_tensor_bytes(out));
+    cr_assert_eq(ash_from_float(type, values, ROWS * COLUMNS, out->data), ASH_OK);
+    free(values);
+}
+
+static void make_x(enum ash_type type, struct ash_tensor *out)
+{
+    cr_assert_eq(ash_tensor_init(type, 2, (int64_t[]){ TOKENS, COLUMNS }, out), ASH_OK);
+    out->data = malloc(ash_tensor_bytes(out));
+    float row[COLUMNS];
+    for (int64_t t = 0; t < TOKENS; t++) {
+        for (int64_t k = 0; k < COLUMNS; k++)
+            row[k] = (float)((t * 131 + k * 6133) % 1021 - 510) / 77.0F;
+        char *to = (char *)out->data + (size_t)t * ash_tensor_row_bytes(out);
+        cr_assert_eq(ash_from_float(type, row, COLUMNS, to), ASH_OK);
+    }
+}
+
+/* What a kernel makes of weights of `type`, to be freed; NULL where it cannot run them. */
+static float *run(const struct ash_kernel *kernel, enum ash_type type)
+{
+    struct ash_args args = { 0 };
+    make_weight(type, &args.in[1]);
+    make_x(kernel->activation, &args.in[0]);
+    cr_assert_eq(ash_op_infer(&ash_op_matmul, &args, &args.out), ASH_OK);
+    float *result = NULL;
+    if ((kernel->needs & ~ash_cpu_features()) == 0 && kernel->accepts(&args)) {
+        void *packed = aligned_alloc(64, kernel->pack_bytes(&args.in[1]));
+        kernel->pack(&args.in[1], 0, ROWS, packed);
+        void *weight = args.in[1].data;
+        args.in[1].data = packed;
+        args.out.data = result = malloc(ash_tensor_bytes(&args.out));
+        kernel->run(&args, 0, ROWS);
+        args.in[1].data = weight;
+        free(packed);
+    }
+    free(args.in[0].data);
+    free(args.in[1].data);
+    return result;
+}
+
+Test(matmul, every_instruction_set_gives_the_same_bits)
+{
+    const enum ash_type types[] = { ASH_Q4_1, ASH_Q4_0, ASH_Q8_0, ASH_F32, ASH_F16, ASH_BF16 };
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        float *first = NULL;
+        for (const struct ash_kernel *kernel = ash_op_matmul.kernels; kernel->run; kernel++) {
+            float *result = run(kernel, types[i]);
+            if (first && result)
+                cr_assert_arr_eq(result, first, sizeof *result * TOKENS * ROWS,
+                    "%s with %s differs from the first kernel", kernel->name,
+                    ash_type_info(types[i])->name);
+            if (!first)
+                first = result;
+            else
+                free(result);
+        }
+        cr_assert(first || ash_cpu_features() == 0);
+        free(first);
+    }
+}
