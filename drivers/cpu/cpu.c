@@ -6,14 +6,23 @@
 #include "runtime/config.h"
 #include "runtime/cpu.h"
 #include "runtime/memory.h"
+#include "runtime/topology.h"
 
 #include <stdio.h>
 #include <unistd.h>
 
+/* The maker's name of the first package, where the machine is known. */
+static const char *find_name(const struct ash_topology *topology)
+{
+    for (size_t i = 0; topology && i < topology->count; i++)
+        if (topology->node[i].kind == ASH_TOPOLOGY_PACKAGE && topology->node[i].name[0])
+            return topology->node[i].name;
+    return "Processor";
+}
+
 static enum ash_status cpu_probe(
     const struct ash_topology *topology, struct ash_device_info *out, int capacity, int *count)
 {
-    (void)topology;
     *count = 1;
     if (capacity < 1)
         return ASH_OK;
@@ -22,7 +31,7 @@ static enum ash_status cpu_probe(
         .numa_node = -1,
         .host_memory = true,
         .usable = true };
-    snprintf(out->name, sizeof out->name, "Processor");
+    snprintf(out->name, sizeof out->name, "%s", find_name(topology));
     return ASH_OK;
 }
 

@@ -4,9 +4,13 @@
  * nothing here; where it cannot run an operator, load() says so and the case is left out.
  */
 #include "drivers/drivers.h"
+#include "kernels/add/add.h"
+#include "kernels/matmul/matmul.h"
+#include "kernels/rmsnorm/rmsnorm.h"
 #include "runtime/memory.h"
 #include "tests/support/tiny_ops.h"
 
+#include <assert.h>
 #include <criterion/criterion.h>
 #include <string.h>
 
@@ -285,46 +289,52 @@ static void launch_and_compare(struct rig *rig, int32_t tokens, int32_t outputs)
     ash_free(result);
 }
 
-static const struct tiny_source_params source_params = { COLUMNS };
+/* The tiny operators, which devices that compile their kernels may lack, and some of the real ones. */
+struct op_case {
+    const struct ash_op *op;
+    const void *params;
+    struct ash_tensor in[ASH_MAX_INPUTS];
+};
 
-/* Every tiny operator once, at its largest shape. */
-static int tiny_cases(const struct ash_op **ops, struct ash_tensor (*inputs)[ASH_MAX_INPUTS])
+enum { MAX_CASES = 16 };
+
+static int op_cases(struct op_case *out)
 {
+    static const struct tiny_source_params source = { COLUMNS };
+    static const struct ash_rmsnorm_params norm = { .eps = 1e-5f };
     struct ash_tensor x = shape(ASH_EXTENT_TOKENS, TOKENS, COLUMNS);
     struct ash_tensor y = shape(ASH_EXTENT_TOKENS, TOKENS, ROWS);
     struct ash_tensor w = shape(ASH_EXTENT_FIXED, ROWS, COLUMNS);
     struct ash_tensor gain = shape(ASH_EXTENT_FIXED, 0, COLUMNS);
     struct ash_tensor state = shape(ASH_EXTENT_FIXED, 5, COLUMNS);
-    const struct {
-        const struct ash_op *op;
-        struct ash_tensor in[ASH_MAX_INPUTS];
-    } cases[] = {
-        { &tiny_source, { { 0 } } },
-        { &tiny_pick, { x } },
-        { &tiny_scale, { x, gain } },
-        { &tiny_add, { x, x } },
-        { &tiny_reverse, { x } },
-        { &tiny_mix, { x, w } },
-        { &tiny_mix, { x, w, y } },
-        { &tiny_write, { x, state } },
-        { &tiny_sum, { state, x } },
+    const struct op_case cases[] = {
+        { &tiny_source, &source, { { 0 } } },
+        { &tiny_pick, NULL, { x } },
+        { &tiny_scale, NULL, { x, gain } },
+        { &tiny_add, NULL, { x, x } },
+        { &tiny_reverse, NULL, { x } },
+        { &tiny_mix, NULL, { x, w } },
+        { &tiny_mix, NULL, { x, w, y } },
+        { &tiny_write, NULL, { x, state } },
+        { &tiny_sum, NULL, { state, x } },
+        { &ash_op_add, NULL, { x, x } },
+        { &ash_op_rmsnorm, &norm, { x, gain } },
+        { &ash_op_matmul, NULL, { x, w } },
+        { &ash_op_matmul, NULL, { x, w, y } },
     };
     enum { COUNT = sizeof cases / sizeof cases[0] };
-    for (int i = 0; i < COUNT; i++) {
-        ops[i] = cases[i].op;
-        memcpy(inputs[i], cases[i].in, sizeof cases[i].in);
-    }
+    static_assert(sizeof cases <= MAX_CASES * sizeof *cases, "room for every case");
+    memcpy(out, cases, sizeof cases);
     return COUNT;
 }
 
 static void check_launch(struct ash_device *device)
 {
-    const struct ash_op *ops[16];
-    struct ash_tensor inputs[16][ASH_MAX_INPUTS];
-    int count = tiny_cases(ops, inputs);
+    struct op_case cases[MAX_CASES];
+    int count = op_cases(cases);
     for (int i = 0; i < count; i++) {
         struct rig rig;
-        if (!rig_init(device, ops[i], inputs[i], &source_params, &rig))
+        if (!rig_init(device, cases[i].op, cases[i].in, cases[i].params, &rig))
             continue;
         /* Up and down again: nothing of a larger batch may linger. */
         static const int32_t tokens[] = { 1, TOKENS, 5, 1 };
