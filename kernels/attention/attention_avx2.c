@@ -21,6 +21,11 @@ INLINE __m256 bytes(const void *from)
     return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(from)));
 }
 
+INLINE int element_bytes(enum ash_type type)
+{
+    return type == ASH_F32 ? 4 : type == ASH_F16 ? 2 : 1;
+}
+
 /* Positions p .. p + 7 of channel d; `scale`: of these positions in the block, for Q8_0. */
 INLINE __m256 keys_of(enum ash_type type, const char *keys, int64_t d, int p, __m256 scale)
 {
@@ -45,10 +50,15 @@ INLINE __m256 values_of(
     return _mm256_mul_ps(bytes(block + position * 32 + d % 32), _mm256_set1_ps(_cvtsh_ss(scale)));
 }
 
-/* out[i] = q of query i times the keys of positions p .. p + 15, channel after channel. */
-INLINE void scores(int count, enum ash_type type, const struct attention_query *query,
-    const char *keys, int64_t size, int p, __m256 out[QUERIES][2])
+/*
+ * out[i] = q of query i times the keys of positions p .. p + 15, channel after channel. `fetch`:
+ * meanwhile those of the next page come into the cache, as pages lie apart and no prefetcher of the
+ * hardware leaps.
+ */
+INLINE void scores(int count, enum ash_type type, bool fetch, const struct attention_query *query,
+    const struct attention_page *page, int64_t size, int p, __m256 out[QUERIES][2])
 {
+    const char *keys = page->keys, *next = page->next_keys;
     __m256 sum[QUERIES][2], scale[2] = { _mm256_setzero_ps(), _mm256_setzero_ps() };
     for (int i = 0; i < count; i++)
         sum[i][0] = sum[i][1] = _mm256_setzero_ps();
@@ -58,6 +68,8 @@ INLINE void scores(int count, enum ash_type type, const struct attention_query *
             scale[0] = halves(scales);
             scale[1] = halves(scales + 16);
         }
+        if (fetch && p == 0)
+            _mm_prefetch(next + d * P * element_bytes(type), _MM_HINT_T0);
         __m256 low = keys_of(type, keys, d, p, scale[0]);
         __m256 high = keys_of(type, keys, d, p + 8, scale[1]);
         for (int i = 0; i < count; i++) {
@@ -114,15 +126,19 @@ static void weigh(const struct attention_call *call, struct attention_query *que
 
 /* Two vectors of the sums of `count` queries from channel d: corrected, then one position's values
  * after the other. */
-INLINE void add_columns(int count, enum ash_type type, struct attention_query *query,
-    const float weight[][P], const char *values, int64_t size, int64_t d, int first, int last)
+INLINE void add_columns(int count, enum ash_type type, bool fetch, struct attention_query *query,
+    const float weight[][P], const struct attention_page *page, int64_t size, int64_t d, int first,
+    int last)
 {
+    const char *values = page->values, *next = page->next_values;
     __m256 sum[QUERIES][2];
     for (int i = 0; i < count; i++)
         for (int c = 0; c < 2; c++)
             sum[i][c] = _mm256_mul_ps(
                 _mm256_loadu_ps(query[i].sums + d + 8 * c), _mm256_set1_ps(query[i].correction));
     for (int p = first; p < last; p++) {
+        if (fetch)
+            _mm_prefetch(next + (p * size + d) * element_bytes(type), _MM_HINT_T0);
         __m256 low = values_of(type, values, size, p, d);
         __m256 high = values_of(type, values, size, p, d + 8);
         for (int i = 0; i < count; i++) {
@@ -136,23 +152,23 @@ INLINE void add_columns(int count, enum ash_type type, struct attention_query *q
             _mm256_storeu_ps(query[i].sums + d + 8 * c, sum[i][c]);
 }
 
-INLINE void add_values(int count, enum ash_type type, struct attention_query *query,
-    const float weight[][P], const char *values, int64_t size, int first, int last)
+INLINE void add_values(int count, enum ash_type type, bool fetch, struct attention_query *query,
+    const float weight[][P], const struct attention_page *page, int64_t size, int first, int last)
 {
     for (int64_t d = 0; d < size; d += 16)
-        add_columns(count, type, query, weight, values, size, d, first, last);
+        add_columns(count, type, fetch, query, weight, page, size, d, first, last);
     for (int i = 0; i < count; i++)
         query[i].correction = 1;
 }
 
 /* One page for `count` queries; at its ends some of them may see positions that others do not. */
-INLINE void add_block(int count, enum ash_type type, const struct attention_call *call,
+INLINE void add_block(int count, enum ash_type type, bool fetch, const struct attention_call *call,
     struct attention_query *query, const struct attention_page *page)
 {
     __m256 half[QUERIES][2], score[QUERIES][4];
     float weight[QUERIES][P];
     for (int p = 0; p < P; p += 16) {
-        scores(count, type, query, page->keys, call->size, p, half);
+        scores(count, type, fetch, query, page, call->size, p, half);
         for (int i = 0; i < count; i++)
             memcpy(&score[i][p / 8], half[i], sizeof half[i]);
     }
@@ -164,36 +180,47 @@ INLINE void add_block(int count, enum ash_type type, const struct attention_call
         int to = attention_last_in(&query[i], page->base);
         weigh(call, &query[i], from, to, score[i], weight[i]);
         if (from < first)
-            add_values(1, type, query + i, weight + i, page->values, call->size, from,
+            add_values(1, type, false, query + i, weight + i, page, call->size, from,
                 to < first ? to : first);
     }
-    add_values(count, type, query, weight, page->values, call->size, first, last);
+    add_values(count, type, fetch, query, weight, page, call->size, first, last);
     for (int i = 0; i < count; i++) {
         int to = attention_last_in(&query[i], page->base);
         if (to > last)
-            add_values(1, type, query + i, weight + i, page->values, call->size, last, to);
+            add_values(1, type, false, query + i, weight + i, page, call->size, last, to);
     }
 }
 
+INLINE void add_queries(enum ash_type type, bool fetch, const struct attention_call *call,
+    struct attention_query *query, int count, const struct attention_page *page)
+{
+    switch (count) {
+#define CASE(n)                                                                                    \
+    case n:                                                                                        \
+        add_block(n, type, fetch, call, query, page);                                              \
+        break;
+        CASE(1)
+        CASE(2)
+        CASE(3)
+        CASE(4)
+        CASE(5)
+        CASE(6)
+#undef CASE
+    }
+}
+
+/* A decoding token waits for memory; a tile of a prefill finds the page in the cache but for once. */
 INLINE void add_page(enum ash_type type, const struct attention_call *call,
     struct attention_query *query, int count, const struct attention_page *page)
 {
+    if (count <= QUERIES) {
+        add_queries(type, true, call, query, count, page);
+        return;
+    }
     /* Blocks as even as can be: 7 queries are 4 and 3. */
     for (int blocks = (count + QUERIES - 1) / QUERIES; blocks > 0; blocks--) {
         int now = (count + blocks - 1) / blocks;
-        switch (now) {
-#define CASE(n)                                                                                    \
-    case n:                                                                                        \
-        add_block(n, type, call, query, page);                                                     \
-        break;
-            CASE(1)
-            CASE(2)
-            CASE(3)
-            CASE(4)
-            CASE(5)
-            CASE(6)
-#undef CASE
-        }
+        add_queries(type, false, call, query, now, page);
         query += now;
         count -= now;
     }

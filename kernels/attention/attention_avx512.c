@@ -20,6 +20,11 @@ INLINE __m512 bytes(const void *from)
     return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(from)));
 }
 
+INLINE int element_bytes(enum ash_type type)
+{
+    return type == ASH_F32 ? 4 : type == ASH_F16 ? 2 : 1;
+}
+
 /* Positions 16 `half` .. of channel d; `scale`: of the block's positions, for Q8_0. */
 INLINE __m512 keys_of(
     enum ash_type type, const char *keys, int64_t d, int half, const __m512 *scale)
@@ -46,10 +51,14 @@ INLINE __m512 values_of(
     return _mm512_mul_ps(bytes(block + position * 32 + d % 32), _mm512_set1_ps(_cvtsh_ss(scale)));
 }
 
-/* out[i] = q of query i times the keys of the page, channel after channel. */
-INLINE void scores(int count, enum ash_type type, const struct attention_query *query,
-    const char *keys, int64_t size, __m512 out[QUERIES][2])
+/*
+ * out[i] = q of query i times the keys of the page, channel after channel. `fetch`: meanwhile those of
+ * the next page come into the cache, as pages lie apart and no prefetcher of the hardware leaps.
+ */
+INLINE void scores(int count, enum ash_type type, bool fetch, const struct attention_query *query,
+    const struct attention_page *page, int64_t size, __m512 out[QUERIES][2])
 {
+    const char *keys = page->keys, *next = page->next_keys;
     __m512 sum[QUERIES][2], scale[2] = { _mm512_setzero_ps(), _mm512_setzero_ps() };
     for (int i = 0; i < count; i++)
         sum[i][0] = sum[i][1] = _mm512_setzero_ps();
@@ -59,6 +68,8 @@ INLINE void scores(int count, enum ash_type type, const struct attention_query *
             scale[0] = halves(scales);
             scale[1] = halves(scales + 32);
         }
+        if (fetch)
+            _mm_prefetch(next + d * P * element_bytes(type), _MM_HINT_T0);
         __m512 low = keys_of(type, keys, d, 0, scale), high = keys_of(type, keys, d, 1, scale);
         for (int i = 0; i < count; i++) {
             __m512 q = _mm512_set1_ps(query[i].q[d]);
@@ -109,15 +120,19 @@ static void weigh(const struct attention_call *call, struct attention_query *que
 
 /* `width` vectors of the sums of `count` queries from channel d: corrected, then one position's
  * values after the other. */
-INLINE void add_columns(int count, int width, enum ash_type type, struct attention_query *query,
-    const float weight[][P], const char *values, int64_t size, int64_t d, int first, int last)
+INLINE void add_columns(int count, int width, enum ash_type type, bool fetch,
+    struct attention_query *query, const float weight[][P], const struct attention_page *page,
+    int64_t size, int64_t d, int first, int last)
 {
+    const char *values = page->values, *next = page->next_values;
     __m512 sum[QUERIES][4], value[4];
     for (int i = 0; i < count; i++)
         for (int c = 0; c < width; c++)
             sum[i][c] = _mm512_mul_ps(
                 _mm512_loadu_ps(query[i].sums + d + 16 * c), _mm512_set1_ps(query[i].correction));
     for (int p = first; p < last; p++) {
+        for (int b = 0; fetch && b < width * 16 * element_bytes(type); b += 64)
+            _mm_prefetch(next + (p * size + d) * element_bytes(type) + b, _MM_HINT_T0);
         for (int c = 0; c < width; c++)
             value[c] = values_of(type, values, size, p, d + 16 * c);
         for (int i = 0; i < count; i++) {
@@ -131,28 +146,28 @@ INLINE void add_columns(int count, int width, enum ash_type type, struct attenti
             _mm512_storeu_ps(query[i].sums + d + 16 * c, sum[i][c]);
 }
 
-INLINE void add_values(int count, enum ash_type type, struct attention_query *query,
-    const float weight[][P], const char *values, int64_t size, int first, int last)
+INLINE void add_values(int count, enum ash_type type, bool fetch, struct attention_query *query,
+    const float weight[][P], const struct attention_page *page, int64_t size, int first, int last)
 {
     int64_t d = 0;
     if (count <= WIDE_QUERIES)
         for (; d + 64 <= size; d += 64)
-            add_columns(count, 4, type, query, weight, values, size, d, first, last);
+            add_columns(count, 4, type, fetch, query, weight, page, size, d, first, last);
     for (; d + 32 <= size; d += 32)
-        add_columns(count, 2, type, query, weight, values, size, d, first, last);
+        add_columns(count, 2, type, fetch, query, weight, page, size, d, first, last);
     for (; d < size; d += 16)
-        add_columns(count, 1, type, query, weight, values, size, d, first, last);
+        add_columns(count, 1, type, fetch, query, weight, page, size, d, first, last);
     for (int i = 0; i < count; i++)
         query[i].correction = 1;
 }
 
 /* One page for `count` queries; at its ends some of them may see positions that others do not. */
-INLINE void add_block(int count, enum ash_type type, const struct attention_call *call,
+INLINE void add_block(int count, enum ash_type type, bool fetch, const struct attention_call *call,
     struct attention_query *query, const struct attention_page *page)
 {
     __m512 score[QUERIES][2];
     float weight[QUERIES][P];
-    scores(count, type, query, page->keys, call->size, score);
+    scores(count, type, fetch, query, page, call->size, score);
     int first = attention_first_in(&query[count - 1], page->base);
     int last = attention_last_in(&query[0], page->base);
     last = last > first ? last : first;
@@ -161,38 +176,49 @@ INLINE void add_block(int count, enum ash_type type, const struct attention_call
         int to = attention_last_in(&query[i], page->base);
         weigh(call, &query[i], from, to, score[i], weight[i]);
         if (from < first)
-            add_values(1, type, query + i, weight + i, page->values, call->size, from,
+            add_values(1, type, false, query + i, weight + i, page, call->size, from,
                 to < first ? to : first);
     }
-    add_values(count, type, query, weight, page->values, call->size, first, last);
+    add_values(count, type, fetch, query, weight, page, call->size, first, last);
     for (int i = 0; i < count; i++) {
         int to = attention_last_in(&query[i], page->base);
         if (to > last)
-            add_values(1, type, query + i, weight + i, page->values, call->size, last, to);
+            add_values(1, type, false, query + i, weight + i, page, call->size, last, to);
     }
 }
 
+INLINE void add_queries(enum ash_type type, bool fetch, const struct attention_call *call,
+    struct attention_query *query, int count, const struct attention_page *page)
+{
+    switch (count) {
+#define CASE(n)                                                                                    \
+    case n:                                                                                        \
+        add_block(n, type, fetch, call, query, page);                                              \
+        break;
+        CASE(1)
+        CASE(2)
+        CASE(3)
+        CASE(4)
+        CASE(5)
+        CASE(6)
+        CASE(7)
+        CASE(8)
+#undef CASE
+    }
+}
+
+/* A decoding token waits for memory; a tile of a prefill finds the page in the cache but for once. */
 INLINE void add_page(enum ash_type type, const struct attention_call *call,
     struct attention_query *query, int count, const struct attention_page *page)
 {
+    if (count <= QUERIES) {
+        add_queries(type, true, call, query, count, page);
+        return;
+    }
     /* Blocks as even as can be: 9 queries are 5 and 4. */
     for (int blocks = (count + QUERIES - 1) / QUERIES; blocks > 0; blocks--) {
         int now = (count + blocks - 1) / blocks;
-        switch (now) {
-#define CASE(n)                                                                                    \
-    case n:                                                                                        \
-        add_block(n, type, call, query, page);                                                     \
-        break;
-            CASE(1)
-            CASE(2)
-            CASE(3)
-            CASE(4)
-            CASE(5)
-            CASE(6)
-            CASE(7)
-            CASE(8)
-#undef CASE
-        }
+        add_queries(type, false, call, query, now, page);
         query += now;
         count -= now;
     }

@@ -40,7 +40,7 @@ struct attention_call {
 
 struct attention_page {
     const void *keys, *values;           /* tiles of kernels/kv_cache.h */
-    const void *next_keys, *next_values; /* those that come after; NULL at the end */
+    const void *next_keys, *next_values; /* those that come after; these again at the end */
     int32_t base;                        /* position of its first */
 };
 
@@ -77,15 +77,14 @@ static inline void attention_pages(const struct ash_args *args, const struct att
     int32_t page = query[0].first / ASH_PAGE_POSITIONS;
     int32_t last_page = (query[count - 1].last - 1) / ASH_PAGE_POSITIONS;
     for (int begin = 0, end = 0; page <= last_page; page++) {
+        int32_t next = page < last_page ? page + 1 : page;
         struct attention_page this = {
             .keys = ash_kv_tile(kcache, span->page[page], kv_head),
             .values = ash_kv_tile(vcache, span->page[page], kv_head),
+            .next_keys = ash_kv_tile(kcache, span->page[next], kv_head),
+            .next_values = ash_kv_tile(vcache, span->page[next], kv_head),
             .base = page * ASH_PAGE_POSITIONS,
         };
-        if (page < last_page) {
-            this.next_keys = ash_kv_tile(kcache, span->page[page + 1], kv_head);
-            this.next_values = ash_kv_tile(vcache, span->page[page + 1], kv_head);
-        }
         while (query[begin].last <= this.base)
             begin++;
         while (end < count && query[end].first < this.base + ASH_PAGE_POSITIONS)
