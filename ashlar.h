@@ -10,6 +10,8 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+/* What the shared library exports: this header, ash_error() and ash_status_name(). */
+#pragma GCC visibility push(default)
 
 /*
  * Ashlar as a library: a runtime (the machine), a model loaded on it, and sessions that talk to the
@@ -158,6 +160,7 @@ struct ash_usage {
 };
 void ash_session_usage(const struct ash_session *session, struct ash_usage *out);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /*
  * What every fallible function returns, and the message that goes with a failure.
  *
@@ -38,10 +42,10 @@ enum ash_status ash_fail_in(enum ash_status status, const char *format, ...)
     __attribute__((format(printf, 2, 3), cold));
 
 /* The last message of this thread; "" if there was none. Valid until this thread's next failure. */
-const char *ash_error(void);
+const char *ash_error(void) __attribute__((visibility("default")));
 
 /* "not found", "no memory" ...: a short name in lower case, for logs and JSON. Never NULL. */
-const char *ash_status_name(enum ash_status status);
+const char *ash_status_name(enum ash_status status) __attribute__((visibility("default")));
 
 /* Returns early on failure. Only where nothing needs releasing; otherwise one label and goto. */
 #define ASH_TRY(expression)                                                                        \
@@ -50,3 +54,7 @@ const char *ash_status_name(enum ash_status status);
         if (ash_try_status != ASH_OK)                                                              \
             return ash_try_status;                                                                 \
     } while (0)
+
+#ifdef __cplusplus
+}
+#endif
