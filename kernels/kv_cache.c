@@ -28,35 +28,6 @@ static int64_t element(enum ash_kv_side side, int64_t size, int position, int64_
     return side == ASH_KV_KEYS ? d * P + position : position * size + d;
 }
 
-/* Where channel d (of 32) of a position is in a block of Q8_0. */
-static int64_t quant(enum ash_kv_side side, int position, int64_t d)
-{
-    return side == ASH_KV_KEYS ? d * P + position : position * 32 + d;
-}
-
-static uint16_t f16_cut(float value)
-{
-    const float most = 65504;
-    return ash_f16_from_float(value > most ? most : value < -most ? -most : value);
-}
-
-static void write_block(
-    enum ash_kv_side side, unsigned char *block, int position, const float row[32])
-{
-    float largest = 0;
-    for (int d = 0; d < 32; d++)
-        largest = fabsf(row[d]) > largest ? fabsf(row[d]) : largest;
-    uint16_t scale = f16_cut(largest / 127.0F);
-    float d16 = ash_f16_to_float(scale), inverse = d16 > 0 ? 1.0F / d16 : 0.0F;
-    for (int d = 0; d < 32; d++) {
-        float q = rintf(row[d] * inverse);
-        q = q > -127.0F ? q : -127.0F; /* also a NaN */
-        q = q < 127.0F ? q : 127.0F;
-        block[quant(side, position, d)] = (unsigned char)(int8_t)q;
-    }
-    memcpy(block + 32 * P + 2 * position, &scale, sizeof scale);
-}
-
 void ash_kv_write(enum ash_kv_side side, const struct ash_tensor *cache, void *tile, int position,
     const float *row)
 {
@@ -64,11 +35,11 @@ void ash_kv_write(enum ash_kv_side side, const struct ash_tensor *cache, void *t
     unsigned char *to = tile;
     if (cache->type == ASH_Q8_0) {
         for (int64_t d = 0; d < size; d += 32)
-            write_block(side, to + d / 32 * ASH_KV_BLOCK_BYTES, position, row + d);
+            ash_kv_write_block(side, to + d / 32 * ASH_KV_BLOCK_BYTES, position, row + d);
         return;
     }
     for (int64_t d = 0; d < size; d++) {
-        uint16_t half = f16_cut(row[d]);
+        uint16_t half = ash_kv_half(row[d]);
         if (cache->type == ASH_F16)
             memcpy(to + 2 * element(side, size, position, d), &half, sizeof half);
         else
@@ -82,7 +53,7 @@ static void read_block(
     uint16_t scale;
     memcpy(&scale, block + 32 * P + 2 * position, sizeof scale);
     for (int d = 0; d < 32; d++)
-        row[d] = ash_f16_to_float(scale) * (float)(int8_t)block[quant(side, position, d)];
+        row[d] = ash_f16_to_float(scale) * (float)(int8_t)block[ash_kv_quant(side, position, d)];
 }
 
 void ash_kv_read(enum ash_kv_side side, const struct ash_tensor *cache, const void *tile,

@@ -4,6 +4,9 @@
 #include "runtime/batch.h"
 #include "runtime/tensor.h"
 
+#include <math.h>
+#include <string.h>
+
 /*
  * The bytes of the paged KV cache, as all CPU kernels write and read them.
  *
@@ -49,3 +52,34 @@ void ash_kv_write(enum ash_kv_side side, const struct ash_tensor *cache, void *t
     const float *row);
 void ash_kv_read(enum ash_kv_side side, const struct ash_tensor *cache, const void *tile,
     int position, float *row);
+
+/* Where channel d (of 32) of a position is in a block of Q8_0. */
+static inline int64_t ash_kv_quant(enum ash_kv_side side, int position, int64_t d)
+{
+    return side == ASH_KV_KEYS ? d * ASH_PAGE_POSITIONS + position : position * 32 + d;
+}
+
+/* To F16, cut to its largest. */
+static inline uint16_t ash_kv_half(float value)
+{
+    const float most = 65504;
+    return ash_f16_from_float(value > most ? most : value < -most ? -most : value);
+}
+
+/* One position of one block of Q8_0; inline, as kernels compile it for their instruction set. */
+static inline void ash_kv_write_block(
+    enum ash_kv_side side, unsigned char *block, int position, const float row[32])
+{
+    float largest = 0;
+    for (int d = 0; d < 32; d++)
+        largest = fabsf(row[d]) > largest ? fabsf(row[d]) : largest;
+    uint16_t scale = ash_kv_half(largest / 127.0F);
+    float d16 = ash_f16_to_float(scale), inverse = d16 > 0 ? 1.0F / d16 : 0.0F;
+    for (int d = 0; d < 32; d++) {
+        float q = rintf(row[d] * inverse);
+        q = q > -127.0F ? q : -127.0F; /* also a NaN */
+        q = q < 127.0F ? q : 127.0F;
+        block[ash_kv_quant(side, position, d)] = (unsigned char)(int8_t)q;
+    }
+    memcpy(block + 32 * ASH_PAGE_POSITIONS + 2 * position, &scale, sizeof scale);
+}

@@ -47,6 +47,10 @@ static inline void kv_put(enum ash_kv_side side, const struct ash_tensor *cache,
         kv_scatter_halves(row, size, tile, position);
     else if (cache->type == ASH_F16)
         kv_store_halves(row, size, tile, position);
+    else if (cache->type == ASH_Q8_0)
+        for (int64_t d = 0; d < size; d += 32)
+            ash_kv_write_block(
+                side, (unsigned char *)tile + d / 32 * ASH_KV_BLOCK_BYTES, position, row + d);
     else
         ash_kv_write(side, cache, tile, position, row);
 }
