@@ -197,8 +197,8 @@ enum ash_status ash_gguf_find_tensor(
     return ASH_OK;
 }
 
-/* What Linux maps at a page fault in a file, by default (fault_around_bytes). */
-enum { FAULT_AROUND_BYTES = 64 << 10 };
+/* The most that Linux maps at a page fault in a file: a whole large folio of its page cache. */
+enum { FOLIO_BYTES = 2 << 20 };
 
 void ash_gguf_release(const struct ash_gguf *gguf, const struct ash_tensor *tensor)
 {
@@ -206,11 +206,11 @@ void ash_gguf_release(const struct ash_gguf *gguf, const struct ash_tensor *tens
     if (gguf->fd < 0 || !data)
         return;
     assert(data >= gguf->bytes && data < gguf->bytes + gguf->size_bytes);
-    /* Outwards to whole windows of fault-around: the system has mapped that much with the first and
-     * the last page, and what neighbours still need comes back when they read it. */
+    /* Outwards to whole folios: the system has mapped those of the first and the last page, and what
+     * neighbours still need comes back when they read it. */
     uintptr_t base = (uintptr_t)gguf->bytes;
-    uintptr_t first = (uintptr_t)data / FAULT_AROUND_BYTES * FAULT_AROUND_BYTES;
-    uintptr_t end = (uintptr_t)data + ash_tensor_bytes(tensor) + FAULT_AROUND_BYTES;
+    uintptr_t first = (uintptr_t)data / FOLIO_BYTES * FOLIO_BYTES;
+    uintptr_t end = (uintptr_t)data + ash_tensor_bytes(tensor) + FOLIO_BYTES;
     first = first > base ? first : base;
     end = end < base + gguf->size_bytes ? end : base + gguf->size_bytes;
     madvise((void *)first, end - first, MADV_DONTNEED);

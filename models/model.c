@@ -9,7 +9,7 @@
 
 /* A context nobody asked for is not given: a model trained for 128 K positions would reserve
  * gigabytes of address space, and plans for it would be drawn too pessimistically. */
-enum { DEFAULT_CONTEXT = 8192 };
+enum { DEFAULT_CONTEXT = 8192, IN_PLACE_BYTES = 1 << 20 };
 
 struct loading {
     struct ash_model *model;
@@ -98,6 +98,7 @@ static enum ash_status make_plan(
             .devices = model->runtime->device,
             .device_count = model->runtime->device_count,
             .no_fusion = options->no_fusion,
+            .in_place_bytes = IN_PLACE_BYTES,
             .trace = options->trace,
             .progress = on_progress,
             .release = on_release,

@@ -47,9 +47,9 @@ struct ash_buffer {
 };
 
 enum ash_memory_use {
-    ASH_MEMORY_WEIGHTS, /* written once, read by every step; touched when allocated */
-    ASH_MEMORY_ARENA,   /* activations: written and read by every step; touched when allocated */
-    ASH_MEMORY_STATE,   /* caches: zeroed; backed by real memory only as it is written */
+    ASH_MEMORY_WEIGHTS, /* written once, right away, then read by every step */
+    ASH_MEMORY_ARENA, /* activations: written and read by every step; held as far as batches reach */
+    ASH_MEMORY_STATE, /* caches: zeroed; backed by real memory only as it is written */
 };
 
 /* A point on a device's timeline; { NULL, 0 } has always happened. */
@@ -74,6 +74,9 @@ struct ash_loaded {
     enum ash_type activation; /* the type it reads in[0] in; the planner converts */
     int packed_input;         /* the weight it wants in a layout of its own; 0 = none */
     size_t packed_bytes;      /* how much memory that takes */
+    const struct ash_kernel
+        *layout;       /* the layout, where others can read it row by row; else NULL */
+    bool reads_packed; /* it reads in[0], a weight, in any such layout on its own device */
 };
 
 /* One step of a plan: what to run, on which shapes, on which memory. */

@@ -67,6 +67,12 @@ struct ash_kernel {
     int packed_input;
     size_t (*pack_bytes)(const struct ash_tensor *weight);
     void (*pack)(const struct ash_tensor *weight, int64_t first_row, int64_t last_row, void *out);
+
+    /* Optional: gives back one row of a weight in the layout of pack(), exactly as ash_to_float() makes
+     * it of the plain row; so that an embedding tied to the output matrix needs no second copy. */
+    void (*unpack_row)(const struct ash_tensor *weight, int64_t row, float *out);
+    /* It can read in[0], a weight, in any layout that has an unpack_row (ash_tensor.layout). */
+    bool reads_packed;
 };
 
 /*

@@ -131,7 +131,7 @@ static bool map_huge(struct ash_pool *pool)
 }
 
 /* Ordinary pages, started at a multiple of 2 MiB so that they can become huge ones. */
-static bool map_plain(struct ash_pool *pool)
+static bool map_plain(struct ash_pool *pool, bool touched)
 {
     const size_t size = pool->info.size_bytes + HUGE_BYTES;
     const int reserve = pool->info.lazy ? MAP_NORESERVE : 0;
@@ -150,13 +150,14 @@ static bool map_plain(struct ash_pool *pool)
     if (pool->info.size_bytes >= HUGE_BYTES &&
         madvise(pool->memory, pool->info.size_bytes, MADV_HUGEPAGE) == 0)
         pool->info.pages = ASH_POOL_PAGES_TRANSPARENT;
-    if (touch(pool->memory, pool->info.size_bytes))
+    if (!touched || touch(pool->memory, pool->info.size_bytes))
         return true;
     munmap(mapping, size);
     return false;
 }
 
-static enum ash_status create(int node, size_t size_bytes, bool lazy, struct ash_pool **out)
+static enum ash_status create(
+    int node, size_t size_bytes, bool lazy, bool touched, struct ash_pool **out)
 {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
     if (size_bytes == 0)
@@ -172,7 +173,7 @@ static enum ash_status create(int node, size_t size_bytes, bool lazy, struct ash
     pool->info = (struct ash_pool_info){
         .size_bytes = size_bytes, .numa_node = node, .lazy = lazy, .pages = ASH_POOL_PAGES_SMALL
     };
-    if ((lazy || !map_huge(pool)) && !map_plain(pool)) {
+    if ((lazy || !map_huge(pool)) && !map_plain(pool, touched)) {
         ash_free(pool);
         return ash_fail_memory(size_bytes, "a pool; the system refused the mapping");
     }
@@ -182,12 +183,17 @@ static enum ash_status create(int node, size_t size_bytes, bool lazy, struct ash
 
 enum ash_status ash_pool_create(int numa_node, size_t size_bytes, struct ash_pool **out)
 {
-    return create(numa_node, size_bytes, false, out);
+    return create(numa_node, size_bytes, false, true, out);
+}
+
+enum ash_status ash_pool_create_unfilled(int numa_node, size_t size_bytes, struct ash_pool **out)
+{
+    return create(numa_node, size_bytes, false, false, out);
 }
 
 enum ash_status ash_pool_create_lazy(int numa_node, size_t size_bytes, struct ash_pool **out)
 {
-    return create(numa_node, size_bytes, true, out);
+    return create(numa_node, size_bytes, true, false, out);
 }
 
 void ash_pool_destroy(struct ash_pool *pool)

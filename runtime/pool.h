@@ -29,6 +29,13 @@ struct ash_pool;
 enum ash_status ash_pool_create(int numa_node, size_t size_bytes, struct ash_pool **out);
 
 /*
+ * The same for memory that its owner is about to write from end to end (weights): that touches it, and
+ * until then it is not held. Where the machine runs out in between, the system ends the process, as it
+ * does with any memory that was promised.
+ */
+enum ash_status ash_pool_create_unfilled(int numa_node, size_t size_bytes, struct ash_pool **out);
+
+/*
  * The same without touching anything: address space only, in ordinary pages, so that the resident
  * set grows as pieces are used (a KV cache for the longest context). Zero where never written.
  *

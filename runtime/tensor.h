@@ -54,12 +54,16 @@ enum ash_extent {
     ASH_EXTENT_OUTPUTS, /* dim[0] = rows of logits wanted at run time; likewise */
 };
 
+struct ash_kernel;
+
 struct ash_tensor {
     enum ash_type type;
     enum ash_extent extent;
     int rank;                  /* 0 = no tensor (an optional input left out) */
     int64_t dim[ASH_MAX_RANK]; /* outermost first; unused ones are 1 */
-    void *data;                /* borrowed; in whatever layout the kernel's pack() chose */
+    const struct ash_kernel
+        *layout; /* whose pack() has laid data out; NULL = plain, as in a file */
+    void *data;  /* borrowed; in whatever layout the kernel's pack() chose */
 };
 
 /*

@@ -24,6 +24,9 @@ struct ash_plan_options {
     int device_count;
     bool no_fusion;  /* one step a node, as written; for tests and comparisons */
     bool no_sharing; /* each result in memory of its own; likewise */
+    /* Plain weights smaller than this are copied even where the device could read them in place: each
+     * norm read in a mapped file keeps a large folio of the page cache resident around it. */
+    size_t in_place_bytes;
     struct ash_trace
         *trace; /* NULL = no tracing; borrowed; to be written while the plan lives, whose
                                 names it shows */

@@ -73,6 +73,7 @@ struct ash_plan {
     struct plan_output *output;
     int32_t output_count;
     struct ash_trace *trace;
+    size_t in_place_bytes; /* as in the options */
     struct ash_plan_summary summary;
 };
 

@@ -3,6 +3,7 @@
 
 #include "runtime/memory.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* One weight in one layout on one device; steps that want the same share it. */
@@ -25,10 +26,11 @@ struct uploads {
 /* Data in a file may lie at any offset; kernels read plain weights by their elements. */
 enum { ELEMENT_ALIGNMENT = 4 };
 
-static bool is_read_in_place(
-    const struct plan_device *device, const struct ash_tensor *weight, bool packed)
+static bool is_read_in_place(const struct ash_plan *plan, const struct plan_device *device,
+    const struct ash_tensor *weight, bool packed)
 {
     return !packed && device->device->info.host_memory &&
+           ash_tensor_bytes(weight) >= plan->in_place_bytes &&
            (uintptr_t)weight->data % ELEMENT_ALIGNMENT == 0;
 }
 
@@ -37,6 +39,11 @@ static bool is_packed_alike(const struct plan_node *a, const struct plan_node *b
     return a->op == b->op && a->loaded->packed_input == b->loaded->packed_input &&
            a->loaded->packed_bytes == b->loaded->packed_bytes &&
            strcmp(a->loaded->kernel, b->loaded->kernel) == 0;
+}
+
+static bool is_packed(const struct plan_node *node, int input)
+{
+    return input > 0 && node->loaded->packed_input == input;
 }
 
 static const struct upload *find_upload(
@@ -52,51 +59,94 @@ static const struct upload *find_upload(
     return NULL;
 }
 
+/* A packed copy of the weight that a step can read row by row, instead of a plain one of its own. */
+static const struct upload *find_readable(
+    const struct ash_plan *plan, const struct uploads *uploads, const struct upload *like)
+{
+    const struct plan_node *reader = &plan->node[like->node];
+    for (size_t i = 0; i < uploads->count && reader->loaded->reads_packed && like->input == 0;
+         i++) {
+        const struct upload *item = &uploads->item[i];
+        if (item->value == like->value && item->device == like->device && item->packed &&
+            plan->node[item->node].loaded->layout)
+            return item;
+    }
+    return NULL;
+}
+
+static enum ash_status add_upload(struct ash_plan *plan, struct uploads *uploads,
+    struct upload *wanted, const struct upload **out)
+{
+    const struct plan_node *node = &plan->node[wanted->node];
+    size_t *total = &uploads->total_bytes[node->device];
+    wanted->size_bytes = wanted->packed ? node->loaded->packed_bytes
+                                        : ash_tensor_bytes(&plan->value[wanted->value].tensor);
+    wanted->offset_bytes = *total;
+    *total += plan_aligned(wanted->size_bytes);
+    ASH_TRY(ASH_GROW(uploads->item, uploads->capacity, uploads->count));
+    uploads->item[uploads->count] = *wanted;
+    *out = &uploads->item[uploads->count++];
+    return ASH_OK;
+}
+
 /* Notes that node `index` reads a weight as input i, and where that will lie. */
 static enum ash_status add_use(struct ash_plan *plan, struct uploads *uploads, size_t index, int i)
 {
     const struct plan_node *node = &plan->node[index];
     struct plan_value *value = &plan->value[node->in[i]];
+    struct ash_step *step = &plan->step[index];
     struct upload wanted = { .value = node->in[i],
         .device = node->device,
         .node = index,
         .input = i,
-        .packed = i > 0 && node->loaded->packed_input == i };
-    if (is_read_in_place(&plan->device[node->device], &value->tensor, wanted.packed)) {
-        plan->step[index].args.in[i].data = value->tensor.data;
+        .packed = is_packed(node, i) };
+    const struct upload *found = find_readable(plan, uploads, &wanted);
+    if (found) {
+        step->args.in[i].layout = plan->node[found->node].loaded->layout;
+    } else if (is_read_in_place(plan, &plan->device[node->device], &value->tensor, wanted.packed)) {
+        step->args.in[i].data = value->tensor.data;
         plan->summary.mapped_bytes += value->mapped ? 0 : ash_tensor_bytes(&value->tensor);
         value->mapped = true;
         return ASH_OK;
+    } else {
+        found = find_upload(plan, uploads, &wanted);
+        if (!found)
+            ASH_TRY(add_upload(plan, uploads, &wanted, &found));
+        if (wanted.packed)
+            step->args.in[i].layout = node->loaded->layout;
     }
-    const struct upload *found = find_upload(plan, uploads, &wanted);
-    if (!found) {
-        size_t *total = &uploads->total_bytes[node->device];
-        wanted.size_bytes =
-            wanted.packed ? node->loaded->packed_bytes : ash_tensor_bytes(&value->tensor);
-        wanted.offset_bytes = *total;
-        *total += plan_aligned(wanted.size_bytes);
-        ASH_TRY(ASH_GROW(uploads->item, uploads->capacity, uploads->count));
-        uploads->item[uploads->count++] = wanted;
-        found = &wanted;
-    }
-    plan->step[index].in[i].offset_bytes = found->offset_bytes;
+    step->in[i].offset_bytes = found->offset_bytes;
     return ASH_OK;
 }
 
+/* Packed uses first: plain ones may then share their memory. */
 static enum ash_status add_uses(struct ash_plan *plan, struct uploads *uploads)
 {
-    for (size_t n = 0; n < plan->nodes; n++) {
-        const struct plan_node *node = &plan->node[n];
-        int packed = node->loaded->packed_input;
-        if (packed && plan->value[node->in[packed]].kind != ASH_VALUE_WEIGHT)
-            return ash_fail(ASH_ERR_UNSUPPORTED,
-                "%s: the kernel %s of %s takes a weight as input %d, not something computed",
-                node->name, node->loaded->kernel, node->op->name, packed);
-        for (int i = 0; i < ASH_MAX_INPUTS; i++)
-            if (node->in[i] != ASH_NO_VALUE && plan->value[node->in[i]].kind == ASH_VALUE_WEIGHT)
-                ASH_TRY(add_use(plan, uploads, n, i));
-    }
+    for (int packed = 1; packed >= 0; packed--)
+        for (size_t n = 0; n < plan->nodes; n++)
+            for (int i = 0; i < ASH_MAX_INPUTS; i++) {
+                const struct plan_node *node = &plan->node[n];
+                if (node->in[i] == ASH_NO_VALUE || is_packed(node, i) != packed)
+                    continue;
+                bool is_weight = plan->value[node->in[i]].kind == ASH_VALUE_WEIGHT;
+                if (packed && !is_weight)
+                    return ash_fail(ASH_ERR_UNSUPPORTED,
+                        "%s: the kernel %s of %s takes a weight as input %d, not something computed",
+                        node->name, node->loaded->kernel, node->op->name, i);
+                if (is_weight)
+                    ASH_TRY(add_use(plan, uploads, n, i));
+            }
     return ASH_OK;
+}
+
+/* Largest first: then the memory for packed copies and the page cache's largest tensor together are
+ * never more than all the weights. */
+static int by_size(const void *a, const void *b)
+{
+    const struct upload *x = a, *y = b;
+    if (x->size_bytes != y->size_bytes)
+        return x->size_bytes < y->size_bytes ? 1 : -1;
+    return x->offset_bytes < y->offset_bytes ? -1 : 1;
 }
 
 /* Memory for all of a device's weights, and their places for the steps that wait for them. */
@@ -165,10 +215,13 @@ enum ash_status plan_add_weights(struct ash_plan *plan, const struct ash_plan_op
                                    ash_alloc_array((size_t)plan->devices, sizeof(size_t)) };
     if (!uploads.total_bytes)
         return ash_fail_memory((size_t)plan->devices * sizeof(size_t), "weights");
+    plan->in_place_bytes = options->in_place_bytes;
     enum ash_status status = add_uses(plan, &uploads);
     for (int32_t i = 0; i < plan->devices && status == ASH_OK; i++)
         status = give_memory(plan, i, uploads.total_bytes[i]);
     if (status == ASH_OK) {
+        if (uploads.count)
+            qsort(uploads.item, uploads.count, sizeof *uploads.item, by_size);
         mark_last(plan, &uploads);
         status = upload_all(plan, &uploads, options);
     }

@@ -72,9 +72,11 @@ static struct ash_loaded describe(const struct ash_kernel *kernel, const struct 
     loaded.kernel = kernel->name;
     if (kernel->activation != ASH_F32)
         loaded.activation = kernel->activation;
+    loaded.reads_packed = kernel->reads_packed;
     if (kernel->packed_input) {
         loaded.packed_input = kernel->packed_input;
         loaded.packed_bytes = kernel->pack_bytes(&args->in[kernel->packed_input]);
+        loaded.layout = kernel->unpack_row ? kernel : NULL;
     }
     return loaded;
 }

@@ -27,19 +27,26 @@ static void cost(const struct ash_args *args, struct ash_cost *out)
     };
 }
 
+static void look_up_row(const struct ash_tensor *table, int32_t token, float *out)
+{
+    if (table->layout) {
+        table->layout->unpack_row(table, token, out);
+        return;
+    }
+    const char *row = (const char *)table->data + (size_t)token * ash_tensor_row_bytes(table);
+    enum ash_status status = ash_to_float(table->type, row, ash_tensor_columns(table), out);
+    assert(status == ASH_OK); /* infer() has let the type pass */
+    (void)status;
+}
+
 static void look_up(const struct ash_args *args, int64_t first_row, int64_t last_row)
 {
     const struct ash_tensor *table = &args->in[0];
-    size_t row_bytes = ash_tensor_row_bytes(table);
     int64_t columns = ash_tensor_columns(table);
     for (int64_t row = first_row; row < last_row; row++) {
         int32_t token = args->batch->token[row];
         assert(token >= 0 && token < table->dim[0]);
-        enum ash_status status =
-            ash_to_float(table->type, (const char *)table->data + (size_t)token * row_bytes,
-                columns, (float *)args->out.data + row * columns);
-        assert(status == ASH_OK); /* infer() has let the type pass */
-        (void)status;
+        look_up_row(table, token, (float *)args->out.data + row * columns);
     }
 }
 
@@ -50,7 +57,7 @@ static bool accepts(const struct ash_args *args)
 
 /* One row a token: plain C, far from mattering beside the matrices that follow. */
 static const struct ash_kernel kernels[] = {
-    { .name = "c", .accepts = accepts, .grain = 1, .run = look_up },
+    { .name = "c", .accepts = accepts, .grain = 1, .run = look_up, .reads_packed = true },
     { .run = NULL },
 };
 

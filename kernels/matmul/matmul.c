@@ -86,7 +86,8 @@ static bool accepts_float(const struct ash_args *args)
     {                                                                                              \
         .name = #function, .needs = (feature), .activation = (type), .accepts = accepts_##group,   \
         .grain = ASH_MATMUL_GROUP, .run = ash_matmul_##function, .packed_input = 1,                \
-        .pack_bytes = ash_matmul_pack_bytes, .pack = ash_matmul_pack                               \
+        .pack_bytes = ash_matmul_pack_bytes, .pack = ash_matmul_pack,                              \
+        .unpack_row = ash_matmul_unpack_row                                                        \
     }
 
 static const struct ash_kernel kernels[] = {

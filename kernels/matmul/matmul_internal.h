@@ -20,6 +20,7 @@ enum { ASH_MATMUL_GROUP = 16, ASH_MATMUL_ALIGNMENT = 64 };
 size_t ash_matmul_pack_bytes(const struct ash_tensor *weight);
 void ash_matmul_pack(
     const struct ash_tensor *weight, int64_t first_row, int64_t last_row, void *out);
+void ash_matmul_unpack_row(const struct ash_tensor *weight, int64_t row, float *out);
 
 static inline int64_t ash_matmul_quant_bytes(enum ash_type type)
 {

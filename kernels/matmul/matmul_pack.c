@@ -6,6 +6,7 @@
  */
 #include "kernels/matmul/matmul_internal.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum { GROUP = ASH_MATMUL_GROUP, MAX_BLOCK_BYTES = 34 };
@@ -114,5 +115,42 @@ void ash_matmul_pack(
         uint8_t *group = (uint8_t *)out + row / GROUP * group_bytes;
         pack_group(weight, row, group);
         memset(group + bytes, 0, (size_t)(group_bytes - bytes));
+    }
+}
+
+/* The block that the file had for one row, from the words and halves of its lane. */
+static void gather_block(
+    enum ash_type type, const uint8_t *quants, const uint8_t *factors, int64_t lane, uint8_t *block)
+{
+    int words = type == ASH_Q8_0 ? 8 : 4, halves = type == ASH_Q4_1 ? 2 : 1;
+    for (int i = 0; i < halves; i++)
+        memcpy(block + 2 * i, factors + 2 * (i * GROUP + lane), 2);
+    for (int i = 0; i < words; i++)
+        memcpy(block + 2 * halves + 4 * i, quants + 4 * (i * GROUP + lane), 4);
+    for (int i = 0; type == ASH_Q8_0 && i < 32; i++)
+        block[2 + i] ^= 0x80;
+}
+
+void ash_matmul_unpack_row(const struct ash_tensor *weight, int64_t row, float *out)
+{
+    const struct ash_type_info *info = ash_type_info(weight->type);
+    const int64_t columns = ash_tensor_columns(weight), lane = row % GROUP;
+    const int64_t blocks = columns / info->block_elements;
+    const int64_t quant_bytes = ash_matmul_quant_bytes(weight->type);
+    const int64_t factor_bytes = ash_matmul_factor_bytes(weight->type);
+    const uint8_t *group =
+        (const uint8_t *)weight->data + row / GROUP * ash_matmul_group_bytes(weight->type, columns);
+    for (int64_t b = 0; b < blocks; b++) {
+        uint8_t block[MAX_BLOCK_BYTES];
+        if (info->block_elements == 1)
+            memcpy(
+                block, group + (b * GROUP + lane) * info->block_bytes, (size_t)info->block_bytes);
+        else
+            gather_block(weight->type, group + b * quant_bytes,
+                group + blocks * quant_bytes + b * factor_bytes, lane, block);
+        enum ash_status status =
+            ash_to_float(weight->type, block, info->block_elements, out + b * info->block_elements);
+        assert(status == ASH_OK); /* infer() has let the type pass */
+        (void)status;
     }
 }
