@@ -6,7 +6,7 @@
  *      -lggml-base -Wl,-rpath,DIR/build/bin -o tokenizer-llama
  * Usage: tokenizer-llama MODEL.gguf FILE; writes MB/s and the number of ids.
  */
-#include "llama.h"
+#include <llama.h>
 
 #include <stdio.h>
 #include <stdlib.h>

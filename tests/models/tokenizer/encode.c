@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What texts become, beyond the golden ids: markers, flags, both ways through, long words. */
-#include "golden.h"
 #include "runtime/memory.h"
-#include "vocab_file.h"
+#include "tests/models/tokenizer/golden.h"
+#include "tests/models/tokenizer/vocab_file.h"
 
 #include <criterion/criterion.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tokenizers out of model files: written here, and the real one where it is at hand. */
-#include "golden.h"
 #include "models/gguf.h"
 #include "models/gguf_writer.h"
+#include "tests/models/tokenizer/golden.h"
 
 #include <criterion/criterion.h>
 

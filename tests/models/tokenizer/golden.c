@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The ids of the reference, for every text of the golden set and every pre-tokenizer. */
-#include "golden.h"
-#include "vocab_file.h"
+#include "tests/models/tokenizer/golden.h"
+#include "tests/models/tokenizer/vocab_file.h"
 
 #include <criterion/criterion.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Vocabularies that are odd, broken or hostile: each has its defined outcome. */
-#include "golden.h"
 #include "runtime/memory.h"
-#include "vocab_file.h"
+#include "tests/models/tokenizer/golden.h"
+#include "tests/models/tokenizer/vocab_file.h"
 
 #include <criterion/criterion.h>
 

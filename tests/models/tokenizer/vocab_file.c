@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vocab_file.h"
+#include "tests/models/tokenizer/vocab_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
