@@ -18,6 +18,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 /* Limits that no model of this family comes near; they keep every product far inside 63 bits. */
 enum {
@@ -176,13 +177,32 @@ static ash_value layer(struct ash_build *build, int64_t index, ash_value x, ash_
     return add(build, index, "ffn_residual", &ash_op_add, (ash_value[]){ y, x }, 2, NULL);
 }
 
+/* Turning divides by them: a file that holds a zero, a negative or no number is refused here. */
+static ash_value add_factors(struct ash_build *build)
+{
+    int64_t count = build->shape->rope.dims / 2;
+    ash_value factors = ash_build_optional(build, count, 0, "rope_freqs.weight");
+    if (factors == ASH_NO_VALUE)
+        return ASH_NO_VALUE;
+    const struct ash_tensor *tensor = &ash_graph_value_at(build->graph, factors)->tensor;
+    for (int64_t i = 0; tensor->type == ASH_F32 && i < count; i++) {
+        float factor;
+        memcpy(&factor, (const char *)tensor->data + 4 * i, sizeof factor);
+        if (!(factor > 0 && factor < INFINITY))
+            return ash_graph_fail(build->graph,
+                ash_fail(ASH_ERR_FORMAT, "%s: rope_freqs.weight[%lld] is %g; expected more than 0",
+                    ash_gguf_path(build->file), (long long)i, (double)factor));
+    }
+    return factors;
+}
+
 static ash_value build_graph(struct ash_build *build)
 {
     const struct ash_model_shape *shape = build->shape;
     struct ash_graph *graph = build->graph;
     ash_value table =
         ash_build_weight(build, shape->vocabulary, shape->channels, "token_embd.weight");
-    ash_value factors = ash_build_optional(build, shape->rope.dims / 2, 0, "rope_freqs.weight");
+    ash_value factors = add_factors(build);
 
     ash_value x =
         ash_graph_add(graph, "token_embd", &ash_op_embedding, (ash_value[]){ table }, 1, NULL);

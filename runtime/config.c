@@ -72,8 +72,6 @@ static const struct ash_setting settings[] = {
         .help = "element type of the KV cache" },
     { INTEGER(seed), .least = -1, .most = INT64_MAX, .fallback = "-1", .unit = "N",
         .help = "seed of the sampler: the same seed gives the same answer; -1 takes a new one" },
-    { CHOICE(huge_pages), .choices = ash_choices_switch, .fallback = "on", .unit = "SWITCH",
-        .help = "use huge pages for weights and caches where the machine has any" },
     { PATH(models_dir), .fallback = "$XDG_DATA_HOME/ashlar/models", .unit = "DIRECTORY",
         .help = "where downloaded models are kept" },
     { PATH(registry), .fallback = "$XDG_CONFIG_HOME/ashlar/models.json", .unit = "FILE",

@@ -39,7 +39,6 @@ struct ash_config {
     int64_t batch_tokens;
     int kv_type; /* enum ash_type */
     int64_t seed;
-    int huge_pages; /* 0 or 1 */
     char *models_dir;
     char *registry;
     char *cache_dir;

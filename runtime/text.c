@@ -11,18 +11,6 @@
 
 enum { MOST_LETTERS = 63 };
 
-const struct ash_choice ash_choices_switch[] = {
-    { "on", 1 },
-    { "off", 0 },
-    { "true", 1 },
-    { "false", 0 },
-    { "yes", 1 },
-    { "no", 0 },
-    { "1", 1 },
-    { "0", 0 },
-    { NULL, 0 },
-};
-
 enum ash_status ash_text_to_integer(const char *text, int64_t least, int64_t most, int64_t *out)
 {
     char *end = NULL;

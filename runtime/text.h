@@ -20,9 +20,6 @@ struct ash_choice {
     int value;
 };
 
-/* on, off and their synonyms true, false, yes, no, 1, 0. */
-extern const struct ash_choice ash_choices_switch[];
-
 /*
  * The whole text is one decimal number within [least, most], or one of the names (exactly so).
  * ASH_ERR_ARGUMENT otherwise, *out untouched. Reals: finite, no hexadecimal.

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runtime/config.h"
+#include "runtime/log.h"
 #include "runtime/memory.h"
 #include "runtime/tensor.h"
 
@@ -183,12 +184,12 @@ Test(config, yaml_sets_every_kind_of_setting)
 {
     struct ash_config config = defaults();
     cr_assert_eq(read_yaml(&config, "# a comment\n---\nthreads: 3\nkv-type: q8_0\n"
-                                    "model: \"my model\"\nhuge_pages: false\n...\n"),
+                                    "model: \"my model\"\nlog-level: debug\n...\n"),
         ASH_OK, "%s", ash_error());
     cr_assert_eq(config.threads, 3);
     cr_assert_eq(config.kv_type, ASH_Q8_0);
     cr_assert_str_eq(config.model, "my model");
-    cr_assert_eq(config.huge_pages, 0);
+    cr_assert_eq(config.log_level, ASH_LOG_DEBUG);
     ash_config_finish(&config);
 }
 

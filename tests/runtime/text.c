@@ -4,6 +4,18 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+static const struct ash_choice switches[] = {
+    { "on", 1 },
+    { "off", 0 },
+    { "true", 1 },
+    { "false", 0 },
+    { "yes", 1 },
+    { "no", 0 },
+    { "1", 1 },
+    { "0", 0 },
+    { NULL, 0 },
+};
+
 Test(text, only_a_whole_number_in_range_is_an_integer)
 {
     static const struct {
@@ -67,19 +79,19 @@ Test(text, a_real_is_finite_decimal_and_in_range)
 Test(text, a_wrong_choice_is_told_the_right_ones_and_the_nearest)
 {
     int value = 77;
-    cr_assert_eq(ash_text_to_choice("yes", ash_choices_switch, &value), ASH_OK);
+    cr_assert_eq(ash_text_to_choice("yes", switches, &value), ASH_OK);
     cr_assert_eq(value, 1);
-    cr_assert_eq(ash_text_to_choice("fales", ash_choices_switch, &value), ASH_ERR_ARGUMENT);
+    cr_assert_eq(ash_text_to_choice("fales", switches, &value), ASH_ERR_ARGUMENT);
     cr_assert_str_eq(ash_error(), "expected on|off, found \"fales\"; did you mean \"false\"?");
     cr_assert_eq(value, 1);
-    cr_assert_str_eq(ash_choice_name(ash_choices_switch, 0), "off");
+    cr_assert_str_eq(ash_choice_name(switches, 0), "off");
 }
 
 Test(text, a_list_of_choices_is_cut_not_overrun)
 {
     char text[6];
     memset(text, 'z', sizeof text);
-    cr_assert_str_eq(ash_choice_list(ash_choices_switch, text, 5), "on|o");
+    cr_assert_str_eq(ash_choice_list(switches, text, 5), "on|o");
     cr_assert_eq(text[5], 'z');
 }
 

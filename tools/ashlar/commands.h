@@ -10,6 +10,7 @@ extern const struct ash_command ash_command_help;
 extern const struct ash_command ash_command_info;
 extern const struct ash_command ash_command_models;
 extern const struct ash_command ash_command_perplexity;
+extern const struct ash_command ash_command_plan;
 extern const struct ash_command ash_command_pull;
 extern const struct ash_command ash_command_run;
 extern const struct ash_command ash_command_tokenize;

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `ashlar plan`: what runs when a model runs: steps, kernels, memory, and how long it should take. */
+#include "runtime/bandwidth.h"
+#include "runtime/json.h"
+#include "runtime/memory.h"
+#include "runtime/thread.h"
+#include "scheduler/draw.h"
+#include "tools/ashlar/commands.h"
+#include "tools/ashlar/load.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct options {
+    int64_t tokens, depth;
+    const char *dot, *svg;
+    bool json, measure;
+};
+
+/* Roofs for the predictions: before the runtime starts a team of its own. */
+static enum ash_status measure(const struct ash_cli *cli, struct ash_plan_view *view)
+{
+    struct ash_team *team;
+    struct ash_bandwidth one, all;
+    struct ash_team_options options = { .threads = (int)cli->config.threads };
+    ASH_TRY(ash_team_create(&options, &team));
+    enum ash_status status = ash_bandwidth_measure(team, &one, &all);
+    ash_team_destroy(team);
+    if (status != ASH_OK)
+        return status;
+    view->bytes_per_s = all.read_gbps * 1e9;
+    view->flops_per_s = all.int8_gops * 1e9;
+    return ASH_OK;
+}
+
+/* Writes one drawing to a file, or to standard output for "-". */
+static enum ash_status draw(const struct ash_plan_view *view, const char *path,
+    enum ash_status (*print)(const struct ash_plan_view *view, FILE *out))
+{
+    if (strcmp(path, "-") == 0)
+        return print(view, stdout);
+    FILE *file = fopen(path, "we");
+    if (!file)
+        return ash_fail(ASH_ERR_IO, "cannot write %s: %s", path, strerror(errno));
+    enum ash_status status = print(view, file);
+    if (fclose(file) != 0 && status == ASH_OK)
+        status = ash_fail(ASH_ERR_IO, "cannot write %s: %s", path, strerror(errno));
+    return status;
+}
+
+static enum ash_status show(const struct ash_cli *cli, const struct ash_plan_view *view)
+{
+    const struct options *options = cli->options;
+    if (options->dot)
+        ASH_TRY(draw(view, options->dot, ash_plan_print_dot));
+    if (options->svg)
+        ASH_TRY(draw(view, options->svg, ash_plan_print_svg));
+    if (options->json) {
+        json_t *json = ash_plan_json(view);
+        if (!json)
+            return ash_fail_memory(1, "the plan as JSON");
+        enum ash_status status = ash_json_print(json, stdout);
+        json_decref(json);
+        return status;
+    }
+    return options->dot || options->svg ? ASH_OK : ash_plan_print_text(view, stdout);
+}
+
+/* One sequence: `tokens` of it at once, after `depth` others. */
+static enum ash_status show_batch(
+    const struct ash_cli *cli, const struct ash_model *model, struct ash_plan_view *view)
+{
+    const struct options *options = cli->options;
+    int32_t tokens = options->tokens ? (int32_t)options->tokens : model->batch_tokens;
+    if (tokens > model->batch_tokens)
+        return ash_fail(ASH_ERR_LIMIT,
+            "a batch holds %d tokens (--batch-tokens); %d were asked for", model->batch_tokens,
+            tokens);
+    if (options->depth > model->context - tokens)
+        return ash_fail(ASH_ERR_LIMIT, "%d tokens after %lld do not fit a context of %d", tokens,
+            (long long)options->depth, model->context);
+    size_t count = (size_t)(tokens > model->context ? tokens : model->context);
+    int32_t *zeros = ash_alloc_array(count, sizeof *zeros);
+    if (!zeros)
+        return ash_fail_memory(count * sizeof *zeros, "a batch");
+    struct ash_span span = { 0, tokens, (int32_t)options->depth, zeros };
+    struct ash_batch batch = { tokens, 1, 1, zeros, zeros, zeros, &span };
+    view->batch = &batch;
+    enum ash_status status = show(cli, view);
+    ash_free(zeros);
+    return status;
+}
+
+static enum ash_status run(struct ash_cli *cli)
+{
+    const struct options *options = cli->options;
+    struct ash_plan_view view = { 0 };
+    struct ash_loaded_model loaded;
+    if (options->measure)
+        ASH_TRY(measure(cli, &view));
+    ASH_TRY(ash_load(cli, &(struct ash_model_options){ .plan_only = true }, &loaded));
+    view.plan = loaded.model->plan;
+    view.title = loaded.name;
+    enum ash_status status = show_batch(cli, loaded.model, &view);
+    ash_unload(&loaded);
+    return status;
+}
+
+static const struct ash_option options[] = {
+    { "tokens", 't', ASH_OPTION_INTEGER, offsetof(struct options, tokens), "N", 0, INT32_MAX,
+        .fallback = "0",
+        .help = "tokens of the batch whose work is counted; 0 = the largest batch" },
+    { "depth", 'd', ASH_OPTION_INTEGER, offsetof(struct options, depth), "N", 0, INT32_MAX,
+        .fallback = "0", .help = "positions that are in the cache before it" },
+    { "measure", 0, ASH_OPTION_SWITCH, offsetof(struct options, measure),
+        .help = "measure this machine first, and predict times" },
+    { "dot", 0, ASH_OPTION_FILE, offsetof(struct options, dot), "FILE",
+        .help = "write the graph for Graphviz; - = standard output" },
+    { "svg", 0, ASH_OPTION_FILE, offsetof(struct options, svg), "FILE",
+        .help = "draw how results share memory over time" },
+    { "json", 0, ASH_OPTION_SWITCH, offsetof(struct options, json), .help = "print JSON" },
+    { 0 },
+};
+
+static const char *const settings[] = { "model", "device", "threads", "context", "batch_tokens",
+    "kv_type", "models_dir", "registry", NULL };
+
+static const struct ash_example examples[] = {
+    { "ashlar plan --tokens 1 --measure", "Show what decoding one token takes." },
+    { "ashlar plan --svg plan.svg --dot plan.dot", "Draw the plan." },
+    { 0 },
+};
+
+const struct ash_command ash_command_plan = {
+    .name = "plan",
+    .summary = "show the plan that a model runs by",
+    .description =
+        "Plans the model for this machine and prints its steps: operator, shapes, kernel, bytes, "
+        "operations, and where in the arena the result lies.\n\n"
+        "With --measure the memory's bandwidth and the processor's peak are measured, and each step's "
+        "least time is predicted from them: no step can be faster than its bytes over the bandwidth, "
+        "or its operations over the peak.",
+    .options = options,
+    .options_bytes = sizeof(struct options),
+    .settings = settings,
+    .examples = examples,
+    .run = run,
+};
