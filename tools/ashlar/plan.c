@@ -110,7 +110,7 @@ static const struct ash_option options[] = {
     { "tokens", 't', ASH_OPTION_INTEGER, offsetof(struct options, tokens), "N", 0, INT32_MAX,
         .fallback = "0",
         .help = "tokens of the batch whose work is counted; 0 = the largest batch" },
-    { "depth", 'd', ASH_OPTION_INTEGER, offsetof(struct options, depth), "N", 0, INT32_MAX,
+    { "depth", 0, ASH_OPTION_INTEGER, offsetof(struct options, depth), "N", 0, INT32_MAX,
         .fallback = "0", .help = "positions that are in the cache before it" },
     { "measure", 0, ASH_OPTION_SWITCH, offsetof(struct options, measure),
         .help = "measure this machine first, and predict times" },

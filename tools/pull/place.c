@@ -31,7 +31,7 @@ enum ash_status ash_pull_tick(
 
 static enum ash_status fail_directory(const char *directory, int error)
 {
-    return ash_fail(ASH_ERR_IO,
+    return ash_fail(error == ENOMEM ? ASH_ERR_NO_MEMORY : ASH_ERR_IO,
         "cannot write to the models directory %s: %s; choose another with models_dir "
         "(ASHLAR_MODELS_DIR)",
         directory, strerror(error));
