@@ -9,13 +9,16 @@
 
 #include <string.h>
 
+/* Sizes of what a call keeps on its stack: 54 KiB in all. */
 enum {
     GROUP = ASH_MATMUL_GROUP,
     TILE_TOKENS = 16,
-    LEAST_TOKENS = 10,          /* from here on a tile beats VNNI; measured */
-    PANEL_BLOCKS = 32,          /* blocks of a group unpacked at once: 16 KiB */
-    SLICE_TOKENS = 128,         /* whose sums wait for the next panel: 8 KiB */
-    L2_ACTIVATIONS = 768 << 10, /* bytes of x that stay in L2 while the rows pass by */
+    LEAST_TOKENS = 12, /* from here on a tile beats VNNI; measured */
+    PANEL_BLOCKS = 32, /* blocks of a group unpacked at once: 16 KiB */
+    SLICE_TOKENS = 64, /* tokens that share an unpacked panel, and 16 KiB of factors */
+    GROUPS = 4,        /* groups that share those factors; sums of all of them: 16 KiB */
+    AHEAD = 3,         /* blocks that the tile unit works ahead of the vectors */
+    RING = AHEAD + 1,
 };
 
 /* What LDTILECFG reads. */
@@ -121,33 +124,39 @@ ASH_INLINE void multiply(
     }
 }
 
-/* Adds `count` blocks to a tile's sums in `total`; the tile unit works one block ahead. */
+/* Scales the integer sums of a block and adds them up. */
+ASH_INLINE void add_block(const enum ash_type type, const struct weights *w,
+    const struct factors *factors, int64_t b, int32_t sums[TILE_TOKENS][GROUP],
+    floats acc[TILE_TOKENS])
+{
+    floats d = floats_load(w->scale[b]);
+    floats m = type == ASH_Q4_1 ? floats_load(w->minimum[b]) : floats_zero();
+    ASH_UNROLL
+    for (int t = 0; t < TILE_TOKENS; t++) {
+        floats scale = floats_mul(d, floats_set(factors->scale[t][b]));
+        acc[t] = floats_fma(scale, floats_from(_mm512_load_si512(sums[t])), acc[t]);
+        if (type == ASH_Q4_1)
+            acc[t] = floats_fma(m, floats_set(factors->minimum[t][b]), acc[t]);
+    }
+}
+
+/* Adds `count` blocks to a tile's sums in `total`. */
 ASH_INLINE void add_blocks(const enum ash_type type, const bool rest, const int8_t *x,
     int64_t row_bytes, const struct weights *w, const struct factors *factors, int64_t count,
     float total[TILE_TOKENS][GROUP])
 {
-    int32_t sums[2][TILE_TOKENS][GROUP] __attribute__((aligned(64)));
+    int32_t sums[RING][TILE_TOKENS][GROUP] __attribute__((aligned(64)));
     if (rest) /* rows without a token: not stored by the tile unit, scaled by zero */
         memset(sums, 0, sizeof sums);
     floats acc[TILE_TOKENS];
     ASH_UNROLL
     for (int t = 0; t < TILE_TOKENS; t++)
         acc[t] = floats_load(total[t]);
-    multiply(rest, x, row_bytes, w->quants[0][0], sums[0][0]);
-    for (int64_t b = 0; b < count; b++) {
-        if (b + 1 < count)
-            multiply(rest, x + (b + 1) * ASH_A8_BLOCK, row_bytes, w->quants[b + 1][0],
-                sums[(b + 1) & 1][0]);
-        floats d = floats_load(w->scale[b]);
-        floats m = type == ASH_Q4_1 ? floats_load(w->minimum[b]) : floats_zero();
-        ASH_UNROLL
-        for (int t = 0; t < TILE_TOKENS; t++) {
-            floats dot = floats_from(_mm512_load_si512(sums[b & 1][t]));
-            floats scale = floats_mul(d, floats_set(factors->scale[t][b]));
-            acc[t] = floats_fma(scale, dot, acc[t]);
-            if (type == ASH_Q4_1)
-                acc[t] = floats_fma(m, floats_set(factors->minimum[t][b]), acc[t]);
-        }
+    for (int64_t b = 0; b < count + AHEAD; b++) {
+        if (b < count)
+            multiply(rest, x + b * ASH_A8_BLOCK, row_bytes, w->quants[b][0], sums[b % RING][0]);
+        if (b >= AHEAD)
+            add_block(type, w, factors, b - AHEAD, sums[(b - AHEAD) % RING], acc);
     }
     ASH_UNROLL
     for (int t = 0; t < TILE_TOKENS; t++)
@@ -162,35 +171,48 @@ struct job {
     struct ash_matmul_epilogue to;
 };
 
-ASH_INLINE void run_panel(const enum ash_type type, const struct job *job, const uint8_t *group,
-    int64_t token, int64_t last, int64_t first, float total[SLICE_TOKENS][GROUP])
-{
-    int64_t blocks = job->columns / ASH_A8_BLOCK;
-    int64_t count = blocks - first < PANEL_BLOCKS ? blocks - first : PANEL_BLOCKS;
+/* What stays in L1 and L2 while the groups and tokens of a panel pass by. */
+struct work {
+    float total[GROUPS][SLICE_TOKENS][GROUP];
+    struct factors factors[SLICE_TOKENS / TILE_TOKENS];
     struct weights w;
-    struct factors factors;
-    unpack(type, group, blocks, first, count, &w);
+};
+
+/* Blocks [first, first + count) of one group by the tokens of a slice. */
+ASH_INLINE void run_panel(const enum ash_type type, const struct job *job, const uint8_t *group,
+    int64_t token, int64_t last, int64_t first, int64_t count, struct work *work,
+    float total[SLICE_TOKENS][GROUP])
+{
+    unpack(type, group, job->columns / ASH_A8_BLOCK, first, count, &work->w);
     for (int64_t t = token; t < last; t += TILE_TOKENS) {
         const int8_t *x = job->x + t * job->row_bytes + first * ASH_A8_BLOCK;
-        fill_factors(type, job->x, job->columns, t, last - t, first, count, &factors);
+        const struct factors *factors = &work->factors[(t - token) / TILE_TOKENS];
         if (last - t >= TILE_TOKENS)
-            add_blocks(type, false, x, job->row_bytes, &w, &factors, count, total + t - token);
+            add_blocks(type, false, x, job->row_bytes, &work->w, factors, count, total + t - token);
         else
-            add_blocks(type, true, x, job->row_bytes, &w, &factors, count, total + t - token);
+            add_blocks(type, true, x, job->row_bytes, &work->w, factors, count, total + t - token);
     }
 }
 
-ASH_INLINE void run_group(
-    const enum ash_type type, const struct job *job, int64_t row, int64_t token, int64_t last)
+/* Up to GROUPS groups from `row` on by the tokens of a slice. */
+ASH_INLINE void run_groups(const enum ash_type type, const struct job *job, int64_t row,
+    int64_t groups, int64_t token, int64_t last)
 {
-    float total[SLICE_TOKENS][GROUP] __attribute__((aligned(64)));
-    memset(total, 0,
-        (size_t)(last - token + TILE_TOKENS - 1) / TILE_TOKENS * TILE_TOKENS * sizeof total[0]);
-    const uint8_t *group = job->weight + row / GROUP * job->group_bytes;
-    for (int64_t first = 0; first < job->columns / ASH_A8_BLOCK; first += PANEL_BLOCKS)
-        run_panel(type, job, group, token, last, first, total);
+    struct work work;
+    memset(work.total, 0, sizeof work.total[0] * (size_t)groups);
+    int64_t blocks = job->columns / ASH_A8_BLOCK;
+    for (int64_t first = 0; first < blocks; first += PANEL_BLOCKS) {
+        int64_t count = blocks - first < PANEL_BLOCKS ? blocks - first : PANEL_BLOCKS;
+        for (int64_t t = token; t < last; t += TILE_TOKENS)
+            fill_factors(type, job->x, job->columns, t, last - t, first, count,
+                &work.factors[(t - token) / TILE_TOKENS]);
+        for (int64_t g = 0; g < groups; g++)
+            run_panel(type, job, job->weight + (row / GROUP + g) * job->group_bytes, token, last,
+                first, count, &work, work.total[g]);
+    }
     for (int64_t t = token; t < last; t++)
-        finish(&job->to, t, row, floats_load(total[t - token]));
+        for (int64_t g = 0; g < groups; g++)
+            finish(&job->to, t, row + g * GROUP, floats_load(work.total[g][t - token]));
 }
 
 /* Tokens [0, tokens) of rows [first_row, last_row). */
@@ -206,12 +228,12 @@ ASH_INLINE void run_type(const enum ash_type type, const struct ash_args *args, 
         .group_bytes = ash_matmul_group_bytes(type, columns),
         .to = ash_matmul_epilogue(args),
     };
-    int64_t slice = L2_ACTIVATIONS / job.row_bytes / TILE_TOKENS * TILE_TOKENS;
-    slice = slice < TILE_TOKENS ? TILE_TOKENS : slice > SLICE_TOKENS ? SLICE_TOKENS : slice;
-    for (int64_t token = 0; token < tokens; token += slice) {
-        int64_t last = tokens - token < slice ? tokens : token + slice;
-        for (int64_t row = first_row; row < last_row; row += GROUP)
-            run_group(type, &job, row, token, last);
+    for (int64_t token = 0; token < tokens; token += SLICE_TOKENS) {
+        int64_t last = tokens - token < SLICE_TOKENS ? tokens : token + SLICE_TOKENS;
+        for (int64_t row = first_row; row < last_row; row += GROUPS * GROUP) {
+            int64_t groups = (last_row - row + GROUP - 1) / GROUP;
+            run_groups(type, &job, row, groups < GROUPS ? groups : GROUPS, token, last);
+        }
     }
 }
 

@@ -32,6 +32,8 @@ const struct ash_case ash_cases_matmul[] = {
     SHAPES("F32", ASH_F32),
     SHAPES("F16", ASH_F16),
     SHAPES("BF16", ASH_BF16),
+    { "Q4_1 1B decode", { { 1, 2048 }, { 8192, 2048 } }, WEIGHT(ASH_Q4_1), .bench = true },
+    { "Q4_1 135M down", { { 64, 1536 }, { 576, 1536 } }, WEIGHT(ASH_Q4_1), .bench = true },
     { "one element", { { 1, 1 }, { 1, 1 } } },
     { "an odd K", { { 9, 13 }, { 35, 13 } }, WEIGHT(ASH_F16) },
     { "A8 with F32", { { 2, 64 }, { 3, 64 } }, { ASH_A8 }, .reference_only = true },
