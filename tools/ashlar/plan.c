@@ -107,7 +107,7 @@ static enum ash_status run(struct ash_cli *cli)
 }
 
 static const struct ash_option options[] = {
-    { "tokens", 't', ASH_OPTION_INTEGER, offsetof(struct options, tokens), "N", 0, INT32_MAX,
+    { "tokens", 0, ASH_OPTION_INTEGER, offsetof(struct options, tokens), "N", 0, INT32_MAX,
         .fallback = "0",
         .help = "tokens of the batch whose work is counted; 0 = the largest batch" },
     { "depth", 0, ASH_OPTION_INTEGER, offsetof(struct options, depth), "N", 0, INT32_MAX,
