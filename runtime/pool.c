@@ -51,6 +51,11 @@ static bool several_nodes(void)
     return numa_available() >= 0 && numa_num_configured_nodes() > 1;
 }
 
+int64_t ash_pool_room(int numa_node)
+{
+    return ash_pool_room_below("", several_nodes() ? numa_node : -1).free;
+}
+
 static enum ash_status check_room(int node, size_t size_bytes, bool lazy)
 {
     struct ash_pool_room room = ash_pool_room_below("", several_nodes() ? node : -1);

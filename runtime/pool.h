@@ -43,6 +43,9 @@ enum ash_status ash_pool_create_unfilled(int numa_node, size_t size_bytes, struc
  */
 enum ash_status ash_pool_create_lazy(int numa_node, size_t size_bytes, struct ash_pool **out);
 
+/* The bytes that ash_pool_create() would find free there now; INT64_MAX where nothing is known. */
+int64_t ash_pool_room(int numa_node);
+
 /* Takes NULL. All pieces end with it. */
 void ash_pool_destroy(struct ash_pool *pool);
 

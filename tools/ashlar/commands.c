@@ -6,6 +6,7 @@ const struct ash_command *const ash_commands[] = {
     &ash_command_pull,
     &ash_command_models,
     &ash_command_plan,
+    &ash_command_bench,
     &ash_command_perplexity,
     &ash_command_tokenize,
     &ash_command_info,

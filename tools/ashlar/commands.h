@@ -4,6 +4,7 @@
 #include "tools/ashlar/cli.h"
 
 /* Every command, one a file of its name; commands.c lists them in the order of the help. */
+extern const struct ash_command ash_command_bench;
 extern const struct ash_command ash_command_completion;
 extern const struct ash_command ash_command_config;
 extern const struct ash_command ash_command_help;
