@@ -117,21 +117,21 @@ Test(bench, the_work_is_counted_by_what_the_batch_makes_it_read)
 
 Test(bench, operators_are_measured_with_every_kernel)
 {
-    static const char *const filters[] = { "rmsnorm/135M", "kv_write/135M", "gather", "topk/135M",
-        "attention/135M~attention~F16~decode", "matmul/135M~attn_k~Q4_1" };
+    static const char *const filters[] = { "matmul/135M~attn_k~Q4_1~decode", "gather",
+        "kv_write/135M~kv_write~F16~decode", "attention/135M~attention~F16~decode",
+        "rmsnorm/135M~attn_norm~decode", "topk/135M~topk~40~decode" };
     for (size_t i = 0; i < sizeof filters / sizeof *filters; i++) {
         char line[128];
         size_t index;
-        snprintf(line, sizeof line, "--ops %s -r 2 -t 2", filters[i]);
+        bool roofed = i == 0;
+        snprintf(line, sizeof line, "--ops %s -r 2 -t 2%s", filters[i], roofed ? "" : " --no-roof");
         json_t *object = run_json(line), *row;
         cr_assert_gt(json_array_size(json_object_get(object, "results")), 1u, "%s", filters[i]);
         json_array_foreach(json_object_get(object, "results"), index, row)
         {
             check_ordered(row, "us_min", "us", "us_max");
             cr_expect_gt(number(row, "gbps"), 0);
-            const char *roof = json_string_value(json_object_get(row, "roof"));
-            bool bound = strcmp(roof, "caches") != 0;
-            cr_expect_eq(bound, json_is_number(json_object_get(row, "percent_of_roof")));
+            cr_expect_eq(json_is_string(json_object_get(row, "roof")), roofed);
         }
         json_decref(object);
     }
@@ -224,7 +224,6 @@ Test(bench, survives_every_failed_allocation)
         ash_memory_fail_from(nth);
         code = run("-p 4 -n 2 -r 1 -t 1 --no-roof -q");
         ash_memory_fail_from(-1);
-        cr_assert(
-            code == 0 || code == 6, "allocation %d: exit %d: %s", (int)nth, code, ash_error());
+        cr_assert(code == 0 || *ash_error(), "allocation %d: exit %d", (int)nth, code);
     }
 }
