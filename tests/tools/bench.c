@@ -225,5 +225,6 @@ Test(bench, survives_every_failed_allocation)
         code = run("-p 4 -n 2 -r 1 -t 1 --no-roof -q");
         ash_memory_fail_from(-1);
         cr_assert(code == 0 || *ash_error(), "allocation %d: exit %d", (int)nth, code);
+        cr_assert_lt(nth, 20000, "this is no failed allocation: %s", ash_error());
     }
 }

@@ -155,7 +155,7 @@ static void add_row(struct bench *bench, const struct bench_point *point, const 
     ash_table_real(bench->table, tokens / s, 1);
     ash_table_real(bench->table, tokens / seconds->max, 1);
     ash_table_real(bench->table, tokens / seconds->min, 1);
-    ash_table_real(bench->table, s * 1e3 / (point->decode ? point->tokens : 1), 2);
+    ash_table_real(bench->table, s * 1e3 / (point->decode ? point->tokens : 1), 3);
     ash_table_real(bench->table, gbps, 2);
     ash_table_real(bench->table, bench_percent(gbps, roof->read_gbps), 0);
     ash_table_real(bench->table, (work->int8 + work->fp32) / s * 1e-9, 1);
