@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "runtime/status.h"
+#include "runtime/error.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -10,8 +10,6 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
-/* What the shared library exports: this header, ash_error() and ash_status_name(). */
-#pragma GCC visibility push(default)
 
 /*
  * Ashlar as a library: a runtime (the machine), a model loaded on it, and sessions that talk to the
@@ -40,7 +38,7 @@ struct ash_session;
 
 /* ---- Runtime ---- */
 
-/* A setting by its name in `ashlar help config`: { "threads", "4" }. */
+/* A setting by its name in `ashlar config`: { "threads", "4" }. */
 struct ash_setting_value {
     const char *name;
     const char *value;
@@ -50,9 +48,9 @@ struct ash_setting_value {
  * Discovers the machine and takes its devices into use. Settings come from the defaults, then the
  * configuration files, then the environment, then `settings` (count; may be NULL).
  */
-enum ash_status ash_runtime_create(
+ASH_API enum ash_status ash_runtime_create(
     const struct ash_setting_value *settings, size_t count, struct ash_runtime **out);
-void ash_runtime_destroy(struct ash_runtime *runtime);
+ASH_API void ash_runtime_destroy(struct ash_runtime *runtime);
 
 /* ---- Model ---- */
 
@@ -72,9 +70,9 @@ struct ash_load_options {
  * ASH_ERR_UNSUPPORTED  an architecture or format that this build does not know
  * ASH_ERR_NO_MEMORY    it does not fit; the message says how much it takes
  */
-enum ash_status ash_model_load(struct ash_runtime *runtime, const char *name,
+ASH_API enum ash_status ash_model_load(struct ash_runtime *runtime, const char *name,
     const struct ash_load_options *options, struct ash_model **out);
-void ash_model_destroy(struct ash_model *model);
+ASH_API void ash_model_destroy(struct ash_model *model);
 
 /* ---- Session ---- */
 
@@ -96,15 +94,15 @@ struct ash_session_options {
 };
 
 /* The defaults that users of llama.cpp know: 0.8, 40, 0.95, 0.05, 1, 1, 0, 0, 64; seed 0. */
-struct ash_session_options ash_session_defaults(void);
+ASH_API struct ash_session_options ash_session_defaults(void);
 
 /* `options` may be NULL (the defaults); they and the texts in them are copied. */
-enum ash_status ash_session_create(
+ASH_API enum ash_status ash_session_create(
     struct ash_model *model, const struct ash_session_options *options, struct ash_session **out);
-void ash_session_destroy(struct ash_session *session);
+ASH_API void ash_session_destroy(struct ash_session *session);
 
 /* Replaces the options for the answers to come. On failure the old ones stay. */
-enum ash_status ash_session_set(
+ASH_API enum ash_status ash_session_set(
     struct ash_session *session, const struct ash_session_options *options);
 
 /*
@@ -114,13 +112,15 @@ enum ash_status ash_session_set(
  * When the conversation outgrows the context, its oldest messages are left out of the prompt (a leading
  * system message never), so that an eighth of the context is free for the answer.
  */
-enum ash_status ash_session_add(struct ash_session *session, const char *role, const char *text);
+ASH_API enum ash_status ash_session_add(
+    struct ash_session *session, const char *role, const char *text);
 
 /* Instead of a conversation: continues `text` as it is, without a chat template. */
-enum ash_status ash_session_prompt(struct ash_session *session, const char *text, size_t length);
+ASH_API enum ash_status ash_session_prompt(
+    struct ash_session *session, const char *text, size_t length);
 
 /* Forgets the conversation, or the messages after the first `keep`. */
-void ash_session_truncate(struct ash_session *session, size_t keep);
+ASH_API void ash_session_truncate(struct ash_session *session, size_t keep);
 
 enum ash_finish {
     ASH_FINISH_NONE,     /* there is more to come */
@@ -143,10 +143,10 @@ struct ash_piece {
  * ASH_ERR_ARGUMENT  nothing to answer: no message was added since the last answer
  * ASH_ERR_LIMIT     the prompt does not fit the context; the message has both numbers
  */
-enum ash_status ash_session_next(struct ash_session *session, struct ash_piece *out);
+ASH_API enum ash_status ash_session_next(struct ash_session *session, struct ash_piece *out);
 
 /* Ends the answer at the next token; what was said stays in the conversation. Async-signal-safe. */
-void ash_session_cancel(struct ash_session *session);
+ASH_API void ash_session_cancel(struct ash_session *session);
 
 /* Of the last answer, or of the one under way. */
 struct ash_usage {
@@ -158,9 +158,8 @@ struct ash_usage {
     double prefill_s;           /* from the first step to the first token */
     double decode_s;            /* from the first token to the last */
 };
-void ash_session_usage(const struct ash_session *session, struct ash_usage *out);
+ASH_API void ash_session_usage(const struct ash_session *session, struct ash_usage *out);
 
-#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -88,6 +88,9 @@ Test(pool, memory_is_touched_at_creation)
 
 Test(pool, a_lazy_pool_grows_as_it_is_used_and_shrinks_when_reset)
 {
+#ifdef __SANITIZE_THREAD__
+    cr_skip_test("ThreadSanitizer's shadow of the touched pages is resident, too");
+#endif
     struct ash_pool *pool;
     size_t before = resident_bytes();
     cr_assert_eq(ash_pool_create_lazy(-1, 512 * MIB, &pool), ASH_OK, "%s", ash_error());
