@@ -42,7 +42,7 @@ static const struct ash_option options[] = {
 };
 
 static const char *const settings[] = { "model", "device", "threads", "context", "batch_tokens",
-    "kv_type", "huge_pages", "models_dir", NULL };
+    "kv_type", "models_dir", "registry", NULL };
 
 static const struct ash_example examples[] = {
     { "ashlar bench -m smollm2", "prefill of 512 tokens, decoding of 128" },
