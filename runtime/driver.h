@@ -48,7 +48,7 @@ struct ash_buffer {
 
 enum ash_memory_use {
     ASH_MEMORY_WEIGHTS, /* written once, right away, then read by every step */
-    ASH_MEMORY_ARENA, /* activations: written and read by every step; held as far as batches reach */
+    ASH_MEMORY_ARENA, /* activations: written and read by every step; held as far as batches have reached */
     ASH_MEMORY_STATE, /* caches: zeroed; backed by real memory only as it is written */
 };
 

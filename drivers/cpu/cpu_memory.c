@@ -16,8 +16,8 @@ struct cpu_buffer {
 static enum ash_status create_pool(
     int numa_node, size_t size_bytes, enum ash_memory_use use, struct ash_pool **out)
 {
-    return use == ASH_MEMORY_STATE ? ash_pool_create_lazy(numa_node, size_bytes, out)
-                                   : ash_pool_create_unfilled(numa_node, size_bytes, out);
+    return use == ASH_MEMORY_WEIGHTS ? ash_pool_create_unfilled(numa_node, size_bytes, out)
+                                     : ash_pool_create_lazy(numa_node, size_bytes, out);
 }
 
 enum ash_status cpu_alloc(

