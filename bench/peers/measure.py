@@ -140,5 +140,6 @@ def step(command, log, what):
     """One step of an installation; its output goes to a log that an error names."""
     print(f"  {what} ...", flush=True)
     with open(log, "ab") as out:
-        if subprocess.run(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out).returncode:
+        if subprocess.run(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                          cwd=os.path.dirname(log)).returncode:
             raise Failure(f"{what} failed; the whole log is in {log}")
