@@ -4,7 +4,7 @@
 
 # What building needs, what running needs besides, what testing needs besides. Debian 12 names.
 BUILD_PACKAGES=(gcc meson ninja-build pkg-config python3
-    libcurl4-openssl-dev libedit-dev libhwloc-dev libjansson-dev libnuma-dev libpcre2-dev
+    libcurl4-openssl-dev libedit-dev libhwloc-dev libjansson-dev libnuma-dev
     libssl-dev libyaml-dev libzip-dev)
 RUN_PACKAGES=(python3-pip ca-certificates)
 # shellcheck disable=SC2034 # check uses it
