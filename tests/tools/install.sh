@@ -27,13 +27,18 @@ libdir=$(dirname "$(dirname "$pc")")
 prefix=$scratch/root$(sed -n 's/^prefix=//p' "$pc")
 export PKG_CONFIG_PATH=${pc%/*} PKG_CONFIG_SYSROOT_DIR=$scratch/root
 
-for file in bin/ashlar share/man/man1/ashlar.1 include/ashlar/ashlar.h include/ashlar/runtime/error.h \
+for file in bin/ashlar libexec/ashlar/ashlar-pull share/man/man1/ashlar.1 include/ashlar/ashlar.h include/ashlar/runtime/error.h \
     share/bash-completion/completions/ashlar.bash share/zsh/site-functions/_ashlar \
     share/fish/vendor_completions.d/ashlar.fish; do
     [ -s "$prefix/$file" ] || fail "not installed: $file"
 done
 for file in "$libdir"/libashlar.{a,so}; do [ -s "$file" ] || fail "not installed: $file"; done
 "$prefix/bin/ashlar" --version >/dev/null || fail "the installed program does not run"
+"$prefix/bin/ashlar" --quiet pull "$root/tests/models/llama/tied.gguf" >/dev/null ||
+    fail "the installed program does not find the one that pulls"
+if command -v mandoc >/dev/null; then
+    complaints=$(mandoc -T lint "$prefix/share/man/man1/ashlar.1") || fail "manual page: $complaints"
+fi
 
 # Only what ashlar.h declares leaves the shared library, all of it, under a versioned name.
 declared=$(sed -nE 's/^ASH_API .*\b(ash_[a-z_]+)\(.*/\1/p' "$prefix"/include/ashlar/{,runtime/}*.h | sort)
