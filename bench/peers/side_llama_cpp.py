@@ -37,6 +37,7 @@ def fetch(cache, log):
             package.extraction_filter = tarfile.data_filter
         package.extractall(partial)  # what is in it, the SHA-256 has said
     os.rename(os.path.join(partial, name), os.path.join(cache, name))
+    os.rmdir(partial)
     return source
 
 
