@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "drivers/runtime.h"
 
+#include "runtime/cpu.h"
 #include "runtime/json.h"
 #include "runtime/memory.h"
 #include "runtime/topology.h"
@@ -31,6 +32,7 @@ static enum ash_status open_devices(struct ash_runtime *runtime)
 
 static enum ash_status open_runtime(struct ash_runtime *runtime)
 {
+    ASH_TRY(ash_cpu_override_check());
     ASH_TRY(ash_topology_load(NULL, 0, &runtime->topology));
     ASH_TRY(ash_devices_probe(
         runtime->topology, runtime->found, ASH_MAX_DEVICES, &runtime->found_count));

@@ -102,6 +102,6 @@ ash_value ash_build_cache(struct ash_build *build, const char *format, ...)
         (int64_t[]){ build->kv_pages, shape->kv_heads, ASH_PAGE_POSITIONS, shape->head_size },
         &cache);
     if (status != ASH_OK)
-        return ash_graph_fail(build->graph, ash_fail_in(status, "the cache %s", name));
+        return ash_graph_fail(build->graph, ash_fail_in(status, "kv_type: the cache %s", name));
     return ash_graph_state(build->graph, name, &cache);
 }

@@ -313,6 +313,10 @@ static void advance(struct ash_engine *engine, struct ash_generation *generation
     int32_t token;
     enum ash_status status = ash_sampler_choose(
         generation->sampler, logits + (int64_t)generation->output * options->vocabulary, &token);
+    if (status == ASH_ERR_ARGUMENT) /* no logit is a number: nothing that the user has said */
+        status = ash_fail(ASH_ERR_FORMAT,
+            "the model gives no finite number for any next token: its weights are damaged or beyond "
+            "what the formats in use can hold; fetch the model again");
     if (status == ASH_OK)
         status = accept(generation, token);
     if (status != ASH_OK)

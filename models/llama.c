@@ -31,6 +31,24 @@ enum {
     MAX_VOCABULARY = 1 << 24,
 };
 
+/* Relatives that call themselves "llama" too, and would be taken for incomplete files. */
+static enum ash_status check_variant(const struct ash_gguf *file, uint32_t head_size)
+{
+    uint32_t experts, value_length;
+    ASH_TRY(ash_gguf_get_u32_or(file, ".expert_count", 0, 0, UINT32_MAX, &experts));
+    ASH_TRY(ash_gguf_get_u32_or(
+        file, ".attention.value_length", head_size, 0, UINT32_MAX, &value_length));
+    if (experts > 0)
+        return ash_fail(ASH_ERR_UNSUPPORTED,
+            "%s: a mixture of %u experts; this build knows dense models of this family",
+            ash_gguf_path(file), experts);
+    if (value_length != head_size)
+        return ash_fail(ASH_ERR_UNSUPPORTED,
+            "%s: value_length is %u, key_length %u; this build knows models where they are the same",
+            ash_gguf_path(file), value_length, head_size);
+    return ASH_OK;
+}
+
 static enum ash_status read_counts(const struct ash_gguf *file, struct ash_model_shape *shape)
 {
     uint32_t layers, channels, feed_forward, heads, kv_heads, context, head_size;
@@ -42,6 +60,7 @@ static enum ash_status read_counts(const struct ash_gguf *file, struct ash_model
     ASH_TRY(ash_gguf_get_u32_or(file, ".attention.head_count_kv", heads, 1, MAX_HEADS, &kv_heads));
     ASH_TRY(ash_gguf_get_u32_or(
         file, ".attention.key_length", channels / heads, 1, MAX_HEAD_SIZE, &head_size));
+    ASH_TRY(check_variant(file, head_size));
     if (heads % kv_heads != 0)
         return ash_fail(ASH_ERR_FORMAT, "%s: %u query heads cannot share %u key/value heads evenly",
             ash_gguf_path(file), heads, kv_heads);

@@ -54,6 +54,18 @@ static enum ash_status choose_limits(
     return ASH_OK;
 }
 
+/* The list may be shorter than the embedding, which is padded; never longer: its ids become rows. */
+static enum ash_status load_tokenizer(struct ash_model *model)
+{
+    ASH_TRY(ash_tokenizer_from_gguf(model->file, &model->tokenizer));
+    int32_t tokens = ash_tokenizer_describe(model->tokenizer).token_count;
+    if (tokens > model->shape.vocabulary)
+        return ash_fail(ASH_ERR_FORMAT,
+            "%s: the tokenizer has %d tokens, token_embd.weight only %lld rows",
+            ash_gguf_path(model->file), tokens, (long long)model->shape.vocabulary);
+    return ASH_OK;
+}
+
 /* A template that cannot be used spoils conversations only: the model can still continue a text. */
 static enum ash_status load_template(struct ash_model *model)
 {
@@ -67,8 +79,8 @@ static enum ash_status load_template(struct ash_model *model)
     if (status == ASH_OK || status == ASH_ERR_NO_MEMORY)
         return status;
     model->chat_status = status;
-    snprintf(model->chat_error, sizeof model->chat_error, "%s: the chat template: %s",
-        ash_gguf_path(model->file), ash_error());
+    snprintf(model->chat_error, sizeof model->chat_error, "%s: %s", ash_gguf_path(model->file),
+        ash_error());
     return ASH_OK;
 }
 
@@ -135,15 +147,14 @@ static enum ash_status make_engine(struct ash_model *model)
         &model->engine);
 }
 
-static enum ash_status load(
-    struct ash_model *model, const char *path, const struct ash_model_options *options)
+/* Everything after the file is open. */
+static enum ash_status load(struct ash_model *model, const struct ash_model_options *options)
 {
-    ASH_TRY(ash_gguf_open(path, &model->file));
     ASH_TRY(ash_arch_find(model->file, &model->arch));
     ASH_TRY(model->arch->read(model->file, &model->shape));
     ASH_TRY(choose_limits(model, options));
     if (!options->plan_only)
-        ASH_TRY(ash_tokenizer_from_gguf(model->file, &model->tokenizer));
+        ASH_TRY(load_tokenizer(model));
     if (!options->plan_only)
         ASH_TRY(load_template(model));
     ASH_TRY(load_weights(model, options));
@@ -153,12 +164,25 @@ static enum ash_status load(
 enum ash_status ash_model_open(struct ash_runtime *runtime, const char *path,
     const struct ash_model_options *options, struct ash_model **out)
 {
+    struct ash_gguf *file;
+    ASH_TRY(ash_gguf_open(path, &file));
+    return ash_model_open_file(runtime, file, options, out);
+}
+
+enum ash_status ash_model_open_file(struct ash_runtime *runtime, struct ash_gguf *file,
+    const struct ash_model_options *options, struct ash_model **out)
+{
     static const struct ash_model_options defaults;
     struct ash_model *model = ash_alloc_zero(sizeof *model);
-    if (!model)
+    if (!model) {
+        ash_gguf_close(file);
         return ash_fail_memory(sizeof *model, "a model");
+    }
     model->runtime = runtime;
-    enum ash_status status = load(model, path, options ? options : &defaults);
+    model->file = file;
+    enum ash_status status = load(model, options ? options : &defaults);
+    if (status == ASH_ERR_NOT_FOUND)
+        status = ASH_ERR_FORMAT; /* what a file lacks is the file's fault: the model is here */
     if (status != ASH_OK) {
         ash_model_destroy(model);
         return status;

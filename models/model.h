@@ -48,5 +48,9 @@ struct ash_model_options {
 enum ash_status ash_model_open(struct ash_runtime *runtime, const char *path,
     const struct ash_model_options *options, struct ash_model **out);
 
+/* The same of a file that is open already, which it takes: also after a failure it is closed. */
+enum ash_status ash_model_open_file(struct ash_runtime *runtime, struct ash_gguf *file,
+    const struct ash_model_options *options, struct ash_model **out);
+
 /* The file of the model that a user calls `name`, as ash_model_locate(); the caller frees it. */
 enum ash_status ash_model_find(const struct ash_config *config, const char *name, char **path_out);

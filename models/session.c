@@ -321,6 +321,8 @@ static enum ash_status begin_answer(struct ash_session *session)
     };
     if (!session->waiting)
         return ash_fail(ASH_ERR_ARGUMENT, "there is nothing to answer: add a message first");
+    session->cancel =
+        0; /* what is asked for from here on counts, also while a long prompt is encoded */
     end_answer(session);
     struct ash_tokens tokens = { 0 };
     enum ash_status status = encode(session, &tokens);
@@ -331,7 +333,6 @@ static enum ash_status begin_answer(struct ash_session *session)
             &session->generation);
     ash_tokens_free(&tokens);
     session->answering = status == ASH_OK;
-    session->cancel = 0;
     return status;
 }
 

@@ -81,7 +81,8 @@ enum ash_status ash_tokenizer_create(
 
 /*
  * The tokenizer of a model file: its tokenizer.ggml.* keys. Nothing of the file is kept. Beyond the
- * errors above, ASH_ERR_UNSUPPORTED for another model than "gpt2", and ash_gguf_get_array()'s.
+ * errors above, ASH_ERR_UNSUPPORTED for another model than "gpt2", and ASH_ERR_FORMAT for keys that are
+ * missing or of another type.
  */
 struct ash_gguf;
 enum ash_status ash_tokenizer_from_gguf(const struct ash_gguf *gguf, struct ash_tokenizer **out);

@@ -115,6 +115,15 @@ static enum ash_status read_pre(
     return ASH_OK;
 }
 
+static enum ash_status read_all(const struct ash_gguf *gguf, char pre[64], struct reader *reader,
+    struct ash_tokenizer_source *source)
+{
+    ASH_TRY(check_model(gguf));
+    ASH_TRY(read_pre(gguf, pre, source));
+    ASH_TRY(read_lists(gguf, reader, source));
+    return read_ids(gguf, source);
+}
+
 enum ash_status ash_tokenizer_from_gguf(const struct ash_gguf *gguf, struct ash_tokenizer **out)
 {
     char pre[64];
@@ -124,9 +133,9 @@ enum ash_status ash_tokenizer_from_gguf(const struct ash_gguf *gguf, struct ash_
         .merge = read_merge,
         .context = &reader,
     };
-    ASH_TRY(check_model(gguf));
-    ASH_TRY(read_pre(gguf, pre, &source));
-    ASH_TRY(read_lists(gguf, &reader, &source));
-    ASH_TRY(read_ids(gguf, &source));
+    enum ash_status status = read_all(gguf, pre, &reader, &source);
+    if (status == ASH_ERR_NOT_FOUND)
+        return ASH_ERR_FORMAT; /* what a file lacks is the file's fault */
+    ASH_TRY(status);
     return ash_fail_in(ash_tokenizer_create(&source, out), "%s", ash_gguf_path(gguf));
 }

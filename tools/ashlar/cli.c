@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <locale.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -54,6 +55,26 @@ static void fill_closed_descriptors(void)
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
         if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
             (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
+/*
+ * A model is read where it is mapped: if another program cuts the file short, or its disk fails, the
+ * read ends in SIGBUS. That is an error of reading like any other, in words and in exit code.
+ */
+static void on_bus_error(int signal)
+{
+    static const char message[] =
+        "ashlar: a file was cut short or became unreadable while it was in "
+        "use, most likely the model: check it, and run again\n";
+    (void)signal;
+    (void)!write(STDERR_FILENO, message, sizeof message - 1);
+    _exit(ash_exit_code(ASH_ERR_IO));
+}
+
+static void catch_bus_errors(void)
+{
+    struct sigaction action = { .sa_handler = on_bus_error };
+    sigaction(SIGBUS, &action, NULL);
 }
 
 static bool wants_color(const struct ash_config *config, int fd)
@@ -113,6 +134,7 @@ int ash_cli_main(int argc, char **argv)
 {
     struct ash_cli cli;
     fill_closed_descriptors();
+    catch_bus_errors();
     setlocale(LC_CTYPE, "");
     ash_json_init();
     enum ash_status status = ash_cli_parse(&cli, argc, argv);

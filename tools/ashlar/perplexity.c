@@ -124,6 +124,10 @@ static enum ash_status measure(
     if (status == ASH_OK)
         status = score_text(cli, model, &tokens, length, &score);
     ash_tokens_free(&tokens);
+    if (status == ASH_OK && !isfinite(perplexity(&score)))
+        status = ash_fail(ASH_ERR_FORMAT,
+            "the perplexity is no finite number: the model gives none for some token of the text; its "
+            "weights are damaged");
     return status == ASH_OK ? print(cli, ash_gguf_path(model->file), &score) : status;
 }
 

@@ -289,7 +289,10 @@ static enum ash_status with_trace(struct ash_run *run, const char *prompt, size_
     struct ash_trace *trace = NULL;
     if (run->options->trace)
         ASH_TRY(ash_trace_create(TRACE_SPANS, &trace));
-    enum ash_status status = load_and_answer(run, trace, prompt, length);
+    /* Empty as yet: where it cannot be written is known now, not when the answer has been given. */
+    enum ash_status status = trace ? ash_trace_save(trace, run->options->trace) : ASH_OK;
+    if (status == ASH_OK)
+        status = load_and_answer(run, trace, prompt, length);
     ash_trace_destroy(trace);
     return status;
 }

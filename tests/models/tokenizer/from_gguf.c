@@ -58,10 +58,10 @@ Test(tokenizer_from_gguf, reads_the_keys_and_refuses_what_does_not_fit)
     static const struct keys cases[] = {
         { "gpt2", "smollm", false, 4, 3, ASH_OK, NULL },
         { "gpt2", NULL, false, 0, -1, ASH_OK, NULL },
-        { NULL, "smollm", false, 4, 3, ASH_ERR_NOT_FOUND, "tokenizer.ggml.model" },
+        { NULL, "smollm", false, 4, 3, ASH_ERR_FORMAT, "tokenizer.ggml.model" },
         { "llama", "smollm", false, 4, 3, ASH_ERR_UNSUPPORTED, "\"llama\"" },
         { "gpt2", "mystery", false, 4, 3, ASH_ERR_UNSUPPORTED, "\"mystery\"" },
-        { "gpt2", "smollm", true, 4, 3, ASH_ERR_NOT_FOUND, "merges" },
+        { "gpt2", "smollm", true, 4, 3, ASH_ERR_FORMAT, "merges" },
         { "gpt2", "smollm", false, 3, 3, ASH_ERR_FORMAT, "token_type has 3" },
         { "gpt2", "smollm", false, 5, 3, ASH_ERR_FORMAT, "token_type has 5" },
         { "gpt2", "smollm", false, 4, 4, ASH_ERR_FORMAT, "number 4" },
