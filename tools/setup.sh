@@ -33,7 +33,11 @@ require_debian() {
     local ID=unknown VERSION_ID=0
     # shellcheck disable=SC1091
     [ ! -r /etc/os-release ] || . /etc/os-release
-    command -v apt-get >/dev/null && command -v dpkg-query >/dev/null && return
+    if command -v apt-get >/dev/null && command -v dpkg-query >/dev/null; then
+        [ "$ID $VERSION_ID" = "debian 12" ] ||
+            say "this is $ID $VERSION_ID; Ashlar is developed on Debian 12: package names and versions may differ"
+        return
+    fi
     die "this script installs packages with apt-get; found ${ID} ${VERSION_ID} without it." \
         "Ashlar is developed on Debian 12. Elsewhere install the counterparts of" \
         "${BUILD_PACKAGES[*]} ${RUN_PACKAGES[*]}" \
@@ -45,20 +49,23 @@ install_packages() {
     require_debian
     local missing sudo=
     missing=$(missing_packages "$@")
+    missing=${missing% }
     [ -n "$missing" ] || return 0
     if [ "$(id -u)" -ne 0 ]; then
         sudo=sudo
         # Without a terminal nobody could type the password that sudo may ask for.
         sudo -n true 2>/dev/null || { command -v sudo >/dev/null && [ -t 0 ]; } ||
-            die "these packages are missing, and this user is neither root nor may use sudo:" \
-                "$missing" "Ask your administrator for: apt-get install $missing"
+            die "packages are missing, and this user is neither root nor may use sudo." \
+                "Ask your administrator for:" "apt-get install --no-install-recommends $missing"
     fi
     say "installing: $missing"
+    # A machine that has just started is often busy with updates of its own.
+    local wait=(-o DPkg::Lock::Timeout=300)
     local log
     log=$(mktemp)
     # shellcheck disable=SC2086 # one word a package
-    if ! { $sudo apt-get update -qq && $sudo env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends $missing; } >"$log" 2>&1; then
+    if ! { $sudo apt-get update -qq "${wait[@]}" && $sudo env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq "${wait[@]}" --no-install-recommends $missing; } >"$log" 2>&1; then
         tail -n 5 "$log" >&2
         if grep -qiE 'No space left|not have enough free space' "$log"; then
             die "the disk is full: the packages above need room on /" "$(df -h / | tail -n 1)"
