@@ -240,6 +240,9 @@ Test(llama, logits_of_the_default_model_do_not_depend_on_batch_threads_or_chunks
     const char *path = getenv("ASHLAR_TEST_MODEL");
     if (!path || !*path)
         cr_skip_test("ASHLAR_TEST_MODEL does not name a model file");
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+    cr_skip_test("takes minutes under a sanitizer; the tiny checkpoints go the same ways");
+#endif
     check_invariance(path, "f16");
     check_invariance(path, "q8_0");
 }
