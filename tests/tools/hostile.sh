@@ -179,7 +179,9 @@ ASHLAR_MODELS_DIR=/proc/none exits 7 "models_dir" pull "$whole"
 env PATH=/nonexistent "$ashlar" pull smollm2 >/dev/null 2>"$scratch/all"
 code=$?
 err=$(messages "$scratch/all")
-[ "$code" -eq 3 ] && [[ $err == *"install python3"* ]] || fail "no python3: exit $code: $err"
+if [ "$code" -ne 3 ] || [[ $err != *"install python3"* ]]; then
+    fail "no python3: exit $code: $err"
+fi
 check_message "no python3"
 [ -z "$(ls -A "$models")" ] || fail "left behind: $(ls -A "$models")"
 unset ASHLAR_MODELS_DIR
