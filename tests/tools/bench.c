@@ -71,10 +71,10 @@ static void check_ordered(
 
 Test(bench, every_combination_of_the_lists_is_measured)
 {
-    json_t *object =
-        run_json("-p 8,40 -n 3 --depth 0,33 --sequences 1,4 -r 3 -t 2 --batch-tokens 16");
+    json_t *object = run_json(
+        "-p 8,40 -n 3 --depth 0,33 --prompts 1,3 --sequences 1,4 -r 3 -t 2 --batch-tokens 16");
     json_t *rows = json_object_get(object, "results"), *row;
-    cr_assert_eq(json_array_size(rows), 2u * (2 + 2));
+    cr_assert_eq(json_array_size(rows), 2u * (2 * 2 + 2));
     size_t index;
     json_array_foreach(rows, index, row)
     {
@@ -86,13 +86,34 @@ Test(bench, every_combination_of_the_lists_is_measured)
         cr_expect_gt(number(row, "percent_of_compute"), 0);
         cr_expect_eq(json_array_size(json_object_get(row, "samples_ms")), 3u);
     }
-    row = json_array_get(rows, 7);
+    row = json_array_get(rows, 9);
+    cr_expect_str_eq(json_string_value(json_object_get(row, "test")), "prefill 40");
+    cr_expect_eq(number(row, "sequences"), 3);
+    row = json_array_get(rows, 11);
     cr_expect_str_eq(json_string_value(json_object_get(row, "test")), "decode 3");
     cr_expect_eq(number(row, "depth"), 33);
     cr_expect_eq(number(row, "sequences"), 4);
     cr_expect_eq(number(json_object_get(object, "roof"), "threads"), 2);
     cr_expect_gt(number(object, "load_ms"), 0);
     cr_expect_gt(number(object, "peak_rss_bytes"), 0);
+    json_decref(object);
+}
+
+/* In batches of 16 tokens: 3 prompts of 8 take two, and 2 prompts of 16 what one of 32 takes but attention. */
+Test(bench, prompts_share_batches)
+{
+    json_t *object =
+        run_json("-p 8,16,32 -n 0 --prompts 1,2,3 -r 1 -t 1 --no-roof --batch-tokens 16");
+    json_t *rows = json_object_get(object, "results");
+    double bytes[9];
+    for (size_t i = 0; i < 9; i++) {
+        json_t *row = json_array_get(rows, i);
+        bytes[i] = number(row, "gbps") * number(row, "ms");
+    }
+    cr_expect_float_eq(bytes[1] / bytes[0], 1, 0.1);
+    cr_expect_float_eq(bytes[2] / bytes[0], 2, 0.2);
+    cr_expect_float_eq(bytes[4] / bytes[3], 2, 0.2);
+    cr_expect_float_eq(bytes[4] / bytes[6], 1, 0.2);
     json_decref(object);
 }
 
@@ -161,6 +182,7 @@ Test(bench, what_cannot_be_measured_is_one_clear_error)
         { "-n 99999999999", 2, "--gen" },
         { "--depth 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17", 2, "at most 16 numbers" },
         { "--depth 0000000000000000000000000000000000000001", 2, "--depth" },
+        { "--prompts 0", 2, "--prompts" },
         { "--sequences 0", 2, "--sequences" },
         { "-r 0", 2, "--repeats" },
         { "-p 0 -n 0", 2, "nothing to measure" },

@@ -31,6 +31,7 @@ static const struct ash_option options[] = {
     LIST(prompt, "prompt", 'p', "512", "tokens to prefill, one measurement each; 0 = none"),
     LIST(gen, "gen", 'n', "128", "tokens to decode, one measurement each; 0 = none"),
     LIST(depth, "depth", 0, "0", "positions that are in the cache already"),
+    LIST(prompts, "prompts", 0, "1", "prompts that are prefilled together"),
     LIST(sequences, "sequences", 0, "1", "sequences that decode together"),
     { "repeats", 'r', ASH_OPTION_INTEGER, offsetof(struct bench_options, repeats), "N", 1,
         BENCH_MOST_REPEATS, .fallback = "5", .help = "how often each is measured" },
@@ -47,6 +48,8 @@ static const char *const settings[] = { "model", "device", "threads", "context",
 static const struct ash_example examples[] = {
     { "ashlar bench -m smollm2", "prefill of 512 tokens, decoding of 128" },
     { "ashlar bench -p 0 -n 64 --depth 0,4000 --sequences 1,16", "decoding, in four ways" },
+    { "ashlar bench -p 32 -n 0 --prompts 1,16",
+        "one prompt of 32 tokens, and 16 of them together" },
     { "ashlar bench --ops matmul -t 1", "every matrix product on one thread" },
     { 0 },
 };
@@ -58,11 +61,12 @@ const struct ash_command ash_command_bench = {
     .most_arguments = 1,
     .description =
         "Measures prefill (a prompt's tokens, in pieces of --batch-tokens) and decoding (one token a "
-        "step and sequence), each at every depth; decoding also for every number of sequences. Tokens "
-        "are random, as in llama-bench; sampling and text are not part of it.\n"
+        "step and sequence), each at every depth; prefill also for every number of prompts that share "
+        "those pieces, decoding for every number of sequences. Tokens are random, as in llama-bench; "
+        "sampling and text are not part of it.\n"
         "\n"
-        "Columns: tokens per second (median, least and most of the repeats); milliseconds of the whole "
-        "prompt, or of one step of decoding; GB/s of weights and cache read, and what part that is of "
+        "Columns: tokens per second (median, least and most of the repeats); milliseconds of all "
+        "prompts, or of one step of decoding; GB/s of weights and cache read, and what part that is of "
         "the bandwidth measured on this machine; GOP/s, and what part the arithmetic is of the measured "
         "int8 and fp32 rates, each for the operators that use it; and the processors' time that others "
         "used meanwhile.\n"

@@ -21,7 +21,7 @@
 enum { BENCH_MOST_REPEATS = 1000, BENCH_MOST_LIST = 16 };
 
 struct bench_options {
-    const char *prompt, *gen, *depth, *sequences; /* lists, as written */
+    const char *prompt, *gen, *depth, *prompts, *sequences; /* lists, as written */
     int64_t repeats;
     bool no_warm_up, no_roof, ops, json;
 };
@@ -73,14 +73,14 @@ void bench_say(const struct ash_cli *cli, const char *what);
 
 /* ---- bench_points.c ---- */
 
-/* One measurement of a model: a prompt of `tokens`, or as many steps of decoding. */
+/* One measurement of a model: prompts of `tokens` each, or as many steps of decoding. */
 struct bench_point {
     bool decode;
     int32_t tokens, depth, sequences;
 };
 
 struct bench_points {
-    struct bench_point point[BENCH_MOST_LIST * BENCH_MOST_LIST * (1 + BENCH_MOST_LIST)];
+    struct bench_point point[2 * BENCH_MOST_LIST * BENCH_MOST_LIST * BENCH_MOST_LIST];
     int32_t count;
     int32_t positions, sequences; /* the most that any of them needs */
 };

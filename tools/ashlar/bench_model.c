@@ -25,25 +25,62 @@ struct bench {
     struct ash_bandwidth roof;
     struct ash_loaded_model loaded;
     double load_s;
-    int32_t *token;   /* (positions) random ids */
-    int32_t *span_of; /* (batch_tokens) for the cost of a batch */
-    double *sample_s; /* (repeats) */
+    int32_t *token;        /* (positions) random ids */
+    int32_t *span_of;      /* (batch_tokens or sequences) of the batch at hand */
+    struct ash_span *span; /* the same */
+    double *sample_s;      /* (repeats) */
     struct ash_table *table;
     json_t *samples; /* an array of arrays, one for each row of the table */
 };
 
 /* ---- One pass ---- */
 
-/* `count` tokens of one sequence from position `from`; the logits of the last are computed. */
-static enum ash_status prefill(const struct bench *bench, struct ash_replay *replay,
-    int32_t sequence, int32_t from, int32_t count)
+/* How far a prefill has come: all prompts before `sequence`, and its tokens before `at`. */
+struct prefilled {
+    int32_t sequence, at;
+};
+
+/*
+ * The next batch of a prefill, as full as can be: what is left of a prompt, then the prompts that follow.
+ * Fills bench->span and span_of; no spans when all prompts are done.
+ */
+static struct ash_batch next_batch(
+    const struct bench *bench, const struct bench_point *point, struct prefilled *done)
 {
-    int32_t most = bench->loaded.model->batch_tokens;
-    for (int32_t at = 0; at < count; at += most) {
-        int32_t piece = count - at < most ? count - at : most;
+    struct ash_batch batch = { .token_span = bench->span_of, .span = bench->span };
+    int32_t room = bench->loaded.model->batch_tokens;
+    while (room > 0 && done->sequence < point->sequences) {
+        int32_t left = point->tokens - done->at, tokens = left < room ? left : room;
+        bench->span[batch.spans] =
+            (struct ash_span){ batch.tokens, tokens, point->depth + done->at, NULL };
+        for (int32_t i = 0; i < tokens; i++)
+            bench->span_of[batch.tokens + i] = batch.spans;
+        batch.outputs += tokens == left;
+        batch.tokens += tokens;
+        batch.spans++;
+        room -= tokens;
+        done->at += tokens;
+        if (tokens == left)
+            *done = (struct prefilled){ done->sequence + 1, 0 };
+    }
+    return batch;
+}
+
+/* The tokens of every sequence, in pieces; the logits of each one's last token are computed. */
+static enum ash_status prefill(
+    const struct bench *bench, struct ash_replay *replay, const struct bench_point *point)
+{
+    struct prefilled done = { 0 };
+    while (done.sequence < point->sequences) {
+        int32_t first = done.sequence;
+        struct ash_batch batch = next_batch(bench, point, &done);
         ash_replay_begin(replay);
-        ASH_TRY(ash_replay_add(
-            replay, sequence, from + at, bench->token + from + at, piece, at + piece == count));
+        for (int32_t i = 0; i < batch.spans; i++) {
+            const struct ash_span *span = &batch.span[i];
+            int32_t from = span->first_position, end = from + span->tokens;
+            ASH_TRY(ash_replay_add(replay, first + i, from, bench->token + from, span->tokens,
+                end == point->depth + point->tokens));
+        }
         ASH_TRY(ash_replay_run(replay, NULL));
     }
     return ASH_OK;
@@ -66,7 +103,7 @@ static enum ash_status pass(
     const struct bench *bench, struct ash_replay *replay, const struct bench_point *point)
 {
     return point->decode ? decode(bench, replay, point, point->tokens)
-                         : prefill(bench, replay, 0, point->depth, point->tokens);
+                         : prefill(bench, replay, point);
 }
 
 static enum ash_status warm_up(
@@ -101,36 +138,24 @@ static enum ash_status add_work(
 static enum ash_status decode_work(
     const struct bench *bench, const struct bench_point *point, struct work *out)
 {
-    struct ash_span *span = ash_alloc_array((size_t)point->sequences, sizeof *span);
-    if (!span)
-        return ash_fail_memory((size_t)point->sequences * sizeof *span, "a batch");
     for (int32_t i = 0; i < point->sequences; i++) {
-        span[i] = (struct ash_span){ i, 1, point->depth + (point->tokens - 1) / 2, NULL };
+        bench->span[i] = (struct ash_span){ i, 1, point->depth + (point->tokens - 1) / 2, NULL };
         bench->span_of[i] = i;
     }
     struct ash_batch batch = { .tokens = point->sequences,
         .outputs = point->sequences,
         .spans = point->sequences,
         .token_span = bench->span_of,
-        .span = span };
-    enum ash_status status = add_work(bench->loaded.model, &batch, point->tokens, out);
-    ash_free(span);
-    return status;
+        .span = bench->span };
+    return add_work(bench->loaded.model, &batch, point->tokens, out);
 }
 
 static enum ash_status prefill_work(
     const struct bench *bench, const struct bench_point *point, struct work *out)
 {
-    int32_t most = bench->loaded.model->batch_tokens;
-    memset(bench->span_of, 0, (size_t)most * sizeof *bench->span_of);
-    for (int32_t at = 0; at < point->tokens; at += most) {
-        int32_t piece = point->tokens - at < most ? point->tokens - at : most;
-        struct ash_span span = { 0, piece, point->depth + at, NULL };
-        struct ash_batch batch = { .tokens = piece,
-            .outputs = at + piece == point->tokens,
-            .spans = 1,
-            .token_span = bench->span_of,
-            .span = &span };
+    struct prefilled done = { 0 };
+    while (done.sequence < point->sequences) {
+        struct ash_batch batch = next_batch(bench, point, &done);
         ASH_TRY(add_work(bench->loaded.model, &batch, 1, out));
     }
     return ASH_OK;
@@ -185,8 +210,8 @@ static enum ash_status repeat(
     struct bench_cpu before, after;
     ASH_TRY(point->decode ? decode_work(bench, point, &work) : prefill_work(bench, point, &work));
     if (point->depth > 0)
-        for (int32_t i = 0; i < point->sequences; i++)
-            ASH_TRY(prefill(bench, replay, i, 0, point->depth));
+        ASH_TRY(prefill(bench, replay,
+            &(struct bench_point){ .tokens = point->depth, .sequences = point->sequences }));
     if (!bench->options->no_warm_up)
         ASH_TRY(warm_up(bench, replay, point));
     bench_cpu_read(&before);
@@ -290,11 +315,15 @@ static enum ash_status allocate(struct bench *bench)
 {
     const struct ash_model *model = bench->loaded.model;
     size_t positions = (size_t)bench->points.positions, repeats = (size_t)bench->options->repeats;
+    size_t batch =
+        (size_t)(model->batch_tokens > bench->points.sequences ? model->batch_tokens
+                                                               : bench->points.sequences);
     bench->token = ash_alloc_array(positions, sizeof *bench->token);
-    bench->span_of = ash_alloc_array((size_t)model->batch_tokens, sizeof *bench->span_of);
+    bench->span_of = ash_alloc_array(batch, sizeof *bench->span_of);
+    bench->span = ash_alloc_array(batch, sizeof *bench->span);
     bench->sample_s = ash_alloc_array(repeats, sizeof *bench->sample_s);
     bench->samples = json_array();
-    if (!bench->token || !bench->span_of || !bench->sample_s || !bench->samples)
+    if (!bench->token || !bench->span_of || !bench->span || !bench->sample_s || !bench->samples)
         return ash_fail_memory(positions * sizeof *bench->token, "the tokens to run");
     uint64_t state = 1; /* xorshift64*, Vigna 2016: the same tokens every time */
     for (size_t i = 0; i < positions; i++) {
@@ -331,6 +360,7 @@ enum ash_status bench_model(struct ash_cli *cli)
     json_decref(bench.samples);
     ash_free(bench.token);
     ash_free(bench.span_of);
+    ash_free(bench.span);
     ash_free(bench.sample_s);
     ash_unload(&bench.loaded);
     return status;

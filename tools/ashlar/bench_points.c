@@ -50,15 +50,17 @@ static void add_point(
 
 enum ash_status bench_points_read(const struct bench_options *options, struct bench_points *points)
 {
-    struct list prompt, gen, depth, sequences;
+    struct list prompt, gen, depth, prompts, sequences;
     *points = (struct bench_points){ 0 };
     ASH_TRY(read_list("prompt", options->prompt, 0, MOST_TOKENS, &prompt));
     ASH_TRY(read_list("gen", options->gen, 0, MOST_TOKENS, &gen));
     ASH_TRY(read_list("depth", options->depth, 0, MOST_TOKENS, &depth));
+    ASH_TRY(read_list("prompts", options->prompts, 1, MOST_SEQUENCES, &prompts));
     ASH_TRY(read_list("sequences", options->sequences, 1, MOST_SEQUENCES, &sequences));
     for (int d = 0; d < depth.count; d++) {
         for (int i = 0; i < prompt.count; i++)
-            add_point(points, false, prompt.item[i], depth.item[d], 1);
+            for (int s = 0; s < prompts.count; s++)
+                add_point(points, false, prompt.item[i], depth.item[d], prompts.item[s]);
         for (int i = 0; i < gen.count; i++)
             for (int s = 0; s < sequences.count; s++)
                 add_point(points, true, gen.item[i], depth.item[d], sequences.item[s]);
@@ -107,8 +109,8 @@ enum ash_status bench_points_check(const struct bench_points *points, struct ash
     double room = (double)ash_pool_room(-1);
     if (wanted > room)
         return ash_fail(ASH_ERR_NO_MEMORY,
-            "%s with %d sequence%s of %d positions takes %.1f GiB; %.1f GiB are free: lower --depth "
-            "or --sequences, or take --kv-type q8_0",
+            "%s with %d sequence%s of %d positions takes %.1f GiB; %.1f GiB are free: lower --depth, "
+            "--prompts or --sequences, or take --kv-type q8_0",
             config->model, points->sequences, points->sequences == 1 ? "" : "s", points->positions,
             wanted / 0x1p30, room / 0x1p30);
     config->context = points->positions;
