@@ -4,9 +4,11 @@
 #include "models/gguf_internal.h"
 #include "runtime/memory.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 enum { ALIGNMENT = 32, VERSION = 3 };
@@ -70,23 +72,36 @@ static void append_u64(struct ash_gguf_writer *writer, struct section *section, 
     append(writer, section, &value, sizeof value);
 }
 
+static void append_view(
+    struct ash_gguf_writer *writer, struct section *section, struct ash_gguf_string string)
+{
+    append_u64(writer, section, string.length);
+    append(writer, section, string.text, string.length);
+}
+
 static void append_string(struct ash_gguf_writer *writer, struct section *section, const char *text)
 {
-    append_u64(writer, section, strlen(text));
-    append(writer, section, text, strlen(text));
+    append_view(writer, section, (struct ash_gguf_string){ text, strlen(text) });
 }
 
 /* Begins a key of a type; false when the writer has failed or is past its metadata. */
-static bool begin_value(struct ash_gguf_writer *writer, const char *key, enum ash_gguf_type type)
+static bool begin_view(
+    struct ash_gguf_writer *writer, struct ash_gguf_string key, enum ash_gguf_type type)
 {
     if (writer->header_written)
-        keep_failure(writer, ash_fail(ASH_ERR_ARGUMENT, "metadata \"%s\" after the data", key));
+        keep_failure(writer, ash_fail(ASH_ERR_ARGUMENT, "metadata \"%.*s\" after the data",
+                                 (int)(key.length < 128 ? key.length : 128), key.text));
     if (writer->status != ASH_OK)
         return false;
-    append_string(writer, &writer->values, key);
+    append_view(writer, &writer->values, key);
     append_u32(writer, &writer->values, type);
     writer->value_count++;
     return true;
+}
+
+static bool begin_value(struct ash_gguf_writer *writer, const char *key, enum ash_gguf_type type)
+{
+    return begin_view(writer, (struct ash_gguf_string){ key, strlen(key) }, type);
 }
 
 static bool begin_array(
@@ -146,6 +161,30 @@ void ash_gguf_write_f32s(
         append(writer, &writer->values, value, count * sizeof value[0]);
 }
 
+static size_t value_bytes(const struct ash_gguf_value *value)
+{
+    if (value->type != ASH_GGUF_STRING)
+        return (size_t)value->count * ash_gguf_type_bytes(value->type);
+    struct ash_gguf_strings strings = ash_gguf_strings(value);
+    for (struct ash_gguf_string string; ash_gguf_strings_next(&strings, &string);)
+        ; /* its end is known when all were passed */
+    return (size_t)(strings.next - value->data);
+}
+
+void ash_gguf_write_value(struct ash_gguf_writer *writer, const struct ash_gguf_value *value,
+    size_t more, const void *more_items, size_t more_bytes)
+{
+    assert(more == 0 || value->is_array);
+    if (!begin_view(writer, value->key, value->is_array ? ASH_GGUF_ARRAY : value->type))
+        return;
+    if (value->is_array) {
+        append_u32(writer, &writer->values, value->type);
+        append_u64(writer, &writer->values, value->count + more);
+    }
+    append(writer, &writer->values, value->data, value_bytes(value));
+    append(writer, &writer->values, more_items, more_bytes);
+}
+
 static enum ash_status describe_tensor(struct ash_gguf_writer *writer, const char *name,
     enum ash_type type, int rank, const int64_t dim[])
 {
@@ -191,8 +230,25 @@ static void put_padding(struct ash_gguf_writer *writer, uint64_t size_bytes)
     put(writer, zeros, padding(size_bytes));
 }
 
+/* Before the first byte of many: a disk that is too small is said at once. */
+static void check_room(struct ash_gguf_writer *writer)
+{
+    struct statvfs disk;
+    uint64_t needed = writer->values.count + writer->tensors.count + writer->data_bytes;
+    if (writer->status != ASH_OK || fstatvfs(fileno(writer->file), &disk) != 0)
+        return;
+    uint64_t room = (uint64_t)disk.f_bavail * disk.f_frsize;
+    if (needed > room)
+        keep_failure(writer,
+            ash_fail(ASH_ERR_IO,
+                "%s needs %llu MiB, and its disk has %llu MiB left; free some or write elsewhere",
+                writer->path, (unsigned long long)(needed >> 20),
+                (unsigned long long)(room >> 20)));
+}
+
 static void put_header(struct ash_gguf_writer *writer)
 {
+    check_room(writer);
     const uint32_t version = VERSION;
     const uint64_t counts[2] = { writer->tensor_count, writer->value_count };
     put(writer, "GGUF", 4);
@@ -225,6 +281,14 @@ void ash_gguf_write_data(struct ash_gguf_writer *writer, const void *bytes, size
     }
 }
 
+enum ash_status ash_gguf_writer_status(const struct ash_gguf_writer *writer)
+{
+    if (writer->status == ASH_OK)
+        return ASH_OK;
+    return ash_fail(
+        writer->status, "%s", writer->message ? writer->message : ash_status_name(writer->status));
+}
+
 enum ash_status ash_gguf_writer_finish(struct ash_gguf_writer *writer)
 {
     if (!writer->header_written)
@@ -238,10 +302,12 @@ enum ash_status ash_gguf_writer_finish(struct ash_gguf_writer *writer)
         keep_failure(
             writer, ash_fail(ASH_ERR_IO, "cannot write %s: %s", writer->path, strerror(errno)));
     writer->finished = writer->status == ASH_OK;
-    if (writer->finished)
-        return ASH_OK;
-    return ash_fail(
-        writer->status, "%s", writer->message ? writer->message : ash_status_name(writer->status));
+    return ash_gguf_writer_status(writer);
+}
+
+uint64_t ash_gguf_writer_data_bytes(const struct ash_gguf_writer *writer)
+{
+    return writer->data_bytes;
 }
 
 enum ash_status ash_gguf_writer_create(const char *path, struct ash_gguf_writer **out)

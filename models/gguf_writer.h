@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "runtime/status.h"
+#include "models/gguf.h"
 #include "runtime/tensor.h"
 
 #include <stdbool.h>
@@ -34,6 +34,13 @@ void ash_gguf_write_i32s(
 void ash_gguf_write_f32s(
     struct ash_gguf_writer *writer, const char *key, const float value[], size_t count);
 
+/*
+ * A value as a reader gave it, under its own key. Behind an array's own items come `more` of the same
+ * type, packed as in a file into `more_bytes` (strings with their lengths); 0 and NULL for none.
+ */
+void ash_gguf_write_value(struct ash_gguf_writer *writer, const struct ash_gguf_value *value,
+    size_t more, const void *more_items, size_t more_bytes);
+
 /* Describes the next tensor; `dim` is outermost first. */
 void ash_gguf_write_tensor(struct ash_gguf_writer *writer, const char *name, enum ash_type type,
     int rank, const int64_t dim[]);
@@ -43,6 +50,12 @@ void ash_gguf_write_data(struct ash_gguf_writer *writer, const void *bytes, size
 
 /* ASH_OK: the file lies complete and synced under its name. Otherwise the first failure. */
 enum ash_status ash_gguf_writer_finish(struct ash_gguf_writer *writer);
+
+/* The first failure so far, ASH_OK for none: what writes for long need not go on after one. */
+enum ash_status ash_gguf_writer_status(const struct ash_gguf_writer *writer);
+
+/* Bytes that all tensors described so far take in the file. */
+uint64_t ash_gguf_writer_data_bytes(const struct ash_gguf_writer *writer);
 
 /* Removes what was not finished. Takes NULL. */
 void ash_gguf_writer_destroy(struct ash_gguf_writer *writer);

@@ -176,5 +176,33 @@ completes "completion" ashlar help comp
 completes "--log-level --log-format" ashlar --log
 completes "$scratch/defaults.yaml" ashlar config --config "$scratch/def"
 
+# Files of random weights.
+tiny=$tests/models/llama/tied.gguf
+exits 0 synthesize --list
+has "$out" "llama-3.2-1b"
+synthesize=(synthesize smollm2-135m --tokenizer "$tiny" --layers 1 --vocabulary 96)
+exits 0 "${synthesize[@]}" -o "$scratch/made.gguf"
+has "$out" "Q4_0"
+exits 0 models show "$scratch/made.gguf"
+has "$out" "Q8_0        1 tensors"
+exits 0 "${synthesize[@]}" --type F16 --width 64 --ffn 32 --heads 2 --kv-heads 1 --head-size 32 --json -o "$scratch/f16.gguf"
+has "$out" '"output_type": "F16"'
+exits 0 synthesize --layers 1 --width 32 --ffn 32 --heads 1 --tokenizer "$tiny" -o "$scratch/custom.gguf"
+exits 2 synthesize --layers 1 --width 32 --tokenizer "$tiny"
+has "$err" "give --ffn"
+exits 2 synthesize smollm2-135m --layers 0
+has "$err" "--layers"
+exits 2 "${synthesize[@]}" --width 33 -o "$scratch/none.gguf"
+has "$err" "blocks of 32"
+exits 2 "${synthesize[@]}" --rope-base nan
+exits 3 synthesize llama-3.2-1
+has "$err" 'did you mean "llama-3.2-1b"'
+exits 3 synthesize smollm2-135m --tokenizer "$scratch/none.gguf"
+"$ashlar" "${synthesize[@]}" -o "$scratch/none/x.gguf" 2>"$scratch/err" && fail "wrote into no folder"
+one_line "$(<"$scratch/err")"
+for left in "$scratch/none.gguf" "$scratch/none.gguf.part"; do
+    if [ -e "$left" ]; then fail "a refused file was left: $left"; fi
+done
+
 [ $failed -eq 0 ] && echo "the program behaves"
 exit $failed

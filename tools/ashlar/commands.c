@@ -9,6 +9,7 @@ const struct ash_command *const ash_commands[] = {
     &ash_command_bench,
     &ash_command_perplexity,
     &ash_command_tokenize,
+    &ash_command_synthesize,
     &ash_command_info,
     &ash_command_config,
     &ash_command_completion,

@@ -14,4 +14,5 @@ extern const struct ash_command ash_command_perplexity;
 extern const struct ash_command ash_command_plan;
 extern const struct ash_command ash_command_pull;
 extern const struct ash_command ash_command_run;
+extern const struct ash_command ash_command_synthesize;
 extern const struct ash_command ash_command_tokenize;
