@@ -91,8 +91,7 @@ static int32_t count_pages(const struct ash_model *model)
     return (int32_t)(each * model->sequences);
 }
 
-static enum ash_status make_plan(
-    struct ash_model *model, struct ash_graph *graph, const struct ash_model_options *options)
+static enum ash_status build_graph(struct ash_model *model, struct ash_graph *graph)
 {
     struct ash_build build = {
         .file = model->file,
@@ -104,6 +103,12 @@ static enum ash_status make_plan(
     model->logits = model->arch->build(&build);
     ASH_TRY(ash_graph_status(graph));
     ash_graph_mark_output(graph, model->logits);
+    return ASH_OK;
+}
+
+static enum ash_status make_plan(
+    struct ash_model *model, struct ash_graph *graph, const struct ash_model_options *options)
+{
     struct loading loading = { .model = model, .load = &options->load };
     return ash_plan_create(graph,
         &(struct ash_plan_options){
@@ -124,7 +129,13 @@ static enum ash_status load_weights(
 {
     struct ash_graph *graph;
     ASH_TRY(ash_graph_create(model->batch_tokens, model->outputs, &graph));
-    enum ash_status status = make_plan(model, graph, options);
+    enum ash_status status = build_graph(model, graph);
+    if (status == ASH_OK && options->graph_only) {
+        model->graph = graph;
+        return ASH_OK;
+    }
+    if (status == ASH_OK)
+        status = make_plan(model, graph, options);
     ash_graph_destroy(graph);
     ash_gguf_release_all(model->file);
     return status;
@@ -153,12 +164,13 @@ static enum ash_status load(struct ash_model *model, const struct ash_model_opti
     ASH_TRY(ash_arch_find(model->file, &model->arch));
     ASH_TRY(model->arch->read(model->file, &model->shape));
     ASH_TRY(choose_limits(model, options));
-    if (!options->plan_only)
+    bool whole = !options->plan_only && !options->graph_only;
+    if (whole)
         ASH_TRY(load_tokenizer(model));
-    if (!options->plan_only)
+    if (whole)
         ASH_TRY(load_template(model));
     ASH_TRY(load_weights(model, options));
-    return options->plan_only ? ASH_OK : make_engine(model);
+    return whole ? make_engine(model) : ASH_OK;
 }
 
 enum ash_status ash_model_open(struct ash_runtime *runtime, const char *path,
@@ -220,6 +232,7 @@ void ash_model_destroy(struct ash_model *model)
     ash_engine_destroy(model->engine);
     ash_kv_cache_destroy(model->cache);
     ash_plan_destroy(model->plan);
+    ash_graph_destroy(model->graph);
     ash_template_destroy(model->chat);
     ash_tokenizer_destroy(model->tokenizer);
     ash_gguf_close(model->file);

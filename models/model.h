@@ -24,8 +24,9 @@ struct ash_model {
     struct ash_template *chat; /* the file's, or ChatML; NULL where the file's cannot be used: */
     enum ash_status chat_status;
     char chat_error[320];
-    bool chat_is_fallback; /* the file carries none */
-    struct ash_plan *plan;
+    bool chat_is_fallback;   /* the file carries none */
+    struct ash_plan *plan;   /* NULL if graph_only */
+    struct ash_graph *graph; /* NULL unless graph_only */
     ash_value logits;
     struct ash_kv_cache *cache;
     struct ash_engine *engine;
@@ -42,6 +43,8 @@ struct ash_model_options {
     int32_t outputs; /* rows of logits a batch may ask for; 0 = one a sequence (perplexity: more) */
     bool no_fusion;  /* see ash_plan_options */
     bool plan_only;  /* no engine: for `ashlar plan` */
+    bool
+        graph_only; /* nor a plan: the graph is kept, for placing it on a machine that is not here */
 };
 
 /* As ash_model_load(); `path` is a file. `options` may be NULL. */

@@ -7,13 +7,14 @@
 #include "scheduler/draw.h"
 #include "tools/ashlar/commands.h"
 #include "tools/ashlar/load.h"
+#include "tools/ashlar/plan_machine.h"
 
 #include <errno.h>
 #include <string.h>
 
 struct options {
     int64_t tokens, depth;
-    const char *dot, *svg;
+    const char *dot, *svg, *machine, *table;
     bool json, measure;
 };
 
@@ -96,6 +97,12 @@ static enum ash_status run(struct ash_cli *cli)
     const struct options *options = cli->options;
     struct ash_plan_view view = { 0 };
     struct ash_loaded_model loaded;
+    if (options->machine)
+        return ash_plan_show_machine(cli, &(struct ash_machine_view){ .topology = options->machine,
+                                              .table = options->table,
+                                              .tokens = options->tokens,
+                                              .depth = options->depth,
+                                              .json = options->json });
     if (options->measure)
         ASH_TRY(measure(cli, &view));
     ASH_TRY(ash_load(cli, &(struct ash_model_options){ .plan_only = true }, &loaded));
@@ -118,6 +125,10 @@ static const struct ash_option options[] = {
         .help = "write the graph for Graphviz; - = standard output" },
     { "svg", 0, ASH_OPTION_FILE, offsetof(struct options, svg), "FILE",
         .help = "draw how results share memory over time" },
+    { "machine", 0, ASH_OPTION_FILE, offsetof(struct options, machine), "FILE",
+        .help = "plan for the machine of this hwloc XML, not for this one" },
+    { "device-table", 0, ASH_OPTION_FILE, offsetof(struct options, table), "FILE",
+        .help = "what devices that machine has, and how fast they are (JSON)" },
     { "json", 0, ASH_OPTION_SWITCH, offsetof(struct options, json), .help = "print JSON" },
     { 0 },
 };
@@ -128,6 +139,8 @@ static const char *const settings[] = { "model", "device", "threads", "context",
 static const struct ash_example examples[] = {
     { "ashlar plan --tokens 1 --measure", "Show what decoding one token takes." },
     { "ashlar plan --svg plan.svg --dot plan.dot", "Draw the plan." },
+    { "ashlar plan --machine server.xml --device-table server.json",
+        "Plan for a server that is not here." },
     { 0 },
 };
 
@@ -139,7 +152,11 @@ const struct ash_command ash_command_plan = {
         "operations, and where in the arena the result lies.\n\n"
         "With --measure the memory's bandwidth and the processor's peak are measured, and each step's "
         "least time is predicted from them: no step can be faster than its bytes over the bandwidth, "
-        "or its operations over the peak.",
+        "or its operations over the peak.\n\n"
+        "With --machine the model is placed on the devices of another machine: which operators run "
+        "where, what each device holds, and how many tokens a second that should give. The machine is "
+        "a file that lstopo wrote there (or synthetic:DESCRIPTION); --device-table says what its "
+        "devices are and how fast (docs/machines.md).",
     .options = options,
     .options_bytes = sizeof(struct options),
     .settings = settings,

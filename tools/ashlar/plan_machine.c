@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/ashlar/plan_machine.h"
+
+#include "runtime/json.h"
+#include "runtime/memory.h"
+#include "scheduler/place.h"
+#include "tools/ashlar/load.h"
+#include "tools/ashlar/table.h"
+
+#include <string.h>
+
+/* Trials a task in the search for a placement; some 50 ms for a model of 30 layers. */
+enum { EFFORT = 16 };
+
+struct prediction {
+    const char *model;
+    const struct ash_graph *graph;
+    const struct ash_machine *machine;
+    struct ash_placement placement;
+    int32_t prefill_tokens, depth;
+    double prefill_s;
+};
+
+/* ---- Batches ---- */
+
+/* One sequence: `tokens` of it after `depth` others. `zeros` is long enough for all arrays. */
+struct one_sequence {
+    struct ash_span span;
+    struct ash_batch batch;
+};
+
+static void fill_batch(
+    struct one_sequence *one, const int32_t *zeros, int32_t tokens, int32_t depth)
+{
+    one->span = (struct ash_span){ 0, tokens, depth, zeros };
+    one->batch = (struct ash_batch){ tokens, 1, 1, zeros, zeros, zeros, &one->span };
+}
+
+/* Placed for decoding one token; the prefill runs where that is. */
+static enum ash_status predict(struct prediction *p, const int32_t *zeros)
+{
+    struct one_sequence decode, prefill;
+    fill_batch(&decode, zeros, 1, p->depth);
+    fill_batch(&prefill, zeros, p->prefill_tokens, 0);
+    struct ash_place_options options = { .batch = &decode.batch, .effort = EFFORT };
+    ASH_TRY(ash_place_find(p->graph, p->machine, &options, &p->placement));
+    options.batch = &prefill.batch;
+    return ash_place_predict(p->graph, p->machine, &options, &p->placement, &p->prefill_s);
+}
+
+/* ---- Showing ---- */
+
+static const struct ash_column columns[] = {
+    { "DEVICE", "device", ASH_ALIGN_LEFT },
+    { "PCI", "pci", ASH_ALIGN_LEFT },
+    { "NUMA", "numa_node", ASH_ALIGN_RIGHT },
+    { "OPERATORS", "operators", ASH_ALIGN_RIGHT },
+    { "FIRST", "first", ASH_ALIGN_LEFT },
+    { "LAST", "last", ASH_ALIGN_LEFT },
+    { "HOLDS", "used_bytes", ASH_ALIGN_RIGHT },
+    { "OF", "memory_bytes", ASH_ALIGN_RIGHT },
+    { "BUSY MS A TOKEN", "busy_ms", ASH_ALIGN_RIGHT },
+};
+
+static void add_row(struct ash_table *table, const struct prediction *p, int32_t index)
+{
+    const struct ash_machine_device *device = &p->machine->device[index];
+    const char *first = NULL, *last = NULL;
+    int64_t operators = 0;
+    for (int32_t node = 0; node < ash_graph_nodes(p->graph); node++) {
+        if (p->placement.device[node] != index)
+            continue;
+        last = ash_graph_node_at(p->graph, node)->name;
+        first = first ? first : last;
+        operators++;
+    }
+    ash_table_text(table, device->name);
+    ash_table_text(table, device->pci[0] ? device->pci : NULL);
+    if (device->numa_node >= 0)
+        ash_table_integer(table, device->numa_node);
+    else
+        ash_table_text(table, NULL);
+    ash_table_integer(table, operators);
+    ash_table_text(table, first);
+    ash_table_text(table, last);
+    ash_table_bytes(table, (uint64_t)p->placement.used_bytes[index]);
+    ash_table_bytes(table, (uint64_t)device->memory_bytes);
+    ash_table_real(table, p->placement.busy_s[index] * 1e3, 3);
+}
+
+static enum ash_status print(const struct prediction *p, const struct ash_table *table)
+{
+    const struct ash_schedule *schedule = &p->placement.schedule;
+    printf("%s on %d devices, by %s\n\n", p->model, p->machine->devices, schedule->strategy);
+    ASH_TRY(ash_table_print(table, stdout));
+    printf("\ndecoding after %d positions: %.1f tokens/s (%.3f ms, of them %.3f transfers that "
+           "nothing hides)\n",
+        p->depth, 1 / schedule->makespan_s, schedule->makespan_s * 1e3, schedule->exposed_s * 1e3);
+    printf("prefill of %d tokens: %.0f tokens/s (%.2f ms)\n", p->prefill_tokens,
+        p->prefill_tokens / p->prefill_s, p->prefill_s * 1e3);
+    return ASH_OK;
+}
+
+static enum ash_status print_json(const struct prediction *p, const struct ash_table *table)
+{
+    const struct ash_schedule *schedule = &p->placement.schedule;
+    json_t *json = json_pack("{s:o, s:s, s:i, s:f, s:f, s:f, s:i, s:f, s:o}", "model",
+        ash_json_text(p->model, strlen(p->model)), "strategy", schedule->strategy, "depth",
+        (int)p->depth, "decode_s", schedule->makespan_s, "transfer_s", schedule->transfer_s,
+        "exposed_s", schedule->exposed_s, "prefill_tokens", (int)p->prefill_tokens, "prefill_s",
+        p->prefill_s, "devices", ash_table_json(table));
+    enum ash_status status = ash_json_print(json, stdout);
+    json_decref(json);
+    return status;
+}
+
+static enum ash_status show(const struct prediction *p, bool json)
+{
+    struct ash_table *table;
+    ASH_TRY(ash_table_create(columns, sizeof columns / sizeof *columns, &table));
+    for (int32_t i = 0; i < p->machine->devices; i++)
+        add_row(table, p, i);
+    enum ash_status status = json ? print_json(p, table) : print(p, table);
+    ash_table_destroy(table);
+    return status;
+}
+
+/* ---- The command ---- */
+
+static enum ash_status place_model(const struct ash_machine_view *view,
+    const struct ash_loaded_model *loaded, const struct ash_machine *machine)
+{
+    const struct ash_model *model = loaded->model;
+    struct prediction p = { .model = loaded->name,
+        .graph = model->graph,
+        .machine = machine,
+        .prefill_tokens = view->tokens ? (int32_t)view->tokens : model->batch_tokens,
+        .depth = (int32_t)view->depth };
+    if (p.prefill_tokens > model->batch_tokens)
+        return ash_fail(ASH_ERR_LIMIT,
+            "a batch holds %d tokens (--batch-tokens); %d were asked for", model->batch_tokens,
+            p.prefill_tokens);
+    if (view->depth >= model->context)
+        return ash_fail(ASH_ERR_LIMIT, "a token after %lld does not fit a context of %d",
+            (long long)view->depth, model->context);
+    size_t count = (size_t)model->context + (size_t)p.prefill_tokens;
+    int32_t *zeros = ash_alloc_array(count, sizeof *zeros);
+    if (!zeros)
+        return ash_fail_memory(count * sizeof *zeros, "a batch");
+    enum ash_status status = predict(&p, zeros);
+    if (status == ASH_OK)
+        status = show(&p, view->json);
+    ash_placement_finish(&p.placement);
+    ash_free(zeros);
+    return status;
+}
+
+enum ash_status ash_plan_show_machine(struct ash_cli *cli, const struct ash_machine_view *view)
+{
+    struct ash_topology *topology = NULL;
+    struct ash_machine machine = { 0 };
+    struct ash_loaded_model loaded = { 0 };
+    if (!view->table)
+        return ash_fail(ASH_ERR_ARGUMENT,
+            "--machine needs --device-table FILE.json: what its devices are and how fast");
+    ASH_TRY(ash_topology_load(view->topology, 0, &topology));
+    enum ash_status status = ash_machine_read(view->table, topology, &machine);
+    if (status == ASH_OK)
+        status = ash_load(cli, &(struct ash_model_options){ .graph_only = true }, &loaded);
+    if (status == ASH_OK)
+        status = place_model(view, &loaded, &machine);
+    ash_unload(&loaded);
+    ash_machine_finish(&machine);
+    ash_topology_destroy(topology);
+    return status;
+}
