@@ -157,6 +157,9 @@ struct ash_usage {
     int32_t forgotten_messages; /* from the conversation's beginning, for lack of room */
     double prefill_s;           /* from the first step to the first token */
     double decode_s;            /* from the first token to the last */
+    int32_t steps;              /* that gave the answer's tokens: fewer where guesses were right */
+    int32_t drafted_tokens;     /* guessed ahead (setting "speculate") */
+    int32_t accepted_tokens;    /* of those, how many were right */
 };
 ASH_API void ash_session_usage(const struct ash_session *session, struct ash_usage *out);
 

@@ -1,51 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "models/generate.h"
-
-#include "models/stop.h"
-#include "models/utf8.h"
+#include "models/generate_internal.h"
 #include "runtime/memory.h"
 
 #include <assert.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-struct ash_generation {
-    struct ash_engine *engine;
-    struct ash_sampler *sampler;
-    struct ash_stop *stop;
-    struct ash_kv_sequence kv;
-    int32_t *token;               /* prompt, then answer; room for the whole context */
-    int32_t count, prompt, limit; /* `limit`: count at which max_tokens is reached */
-    int32_t computed;             /* positions in the cache; count - computed wait to run */
-    int32_t taken;                /* tokens of this one in the batch at hand */
-    int32_t output;               /* its row of logits; -1 = none this time */
-    int32_t cached;
-    bool ignore_end;
-    atomic_bool canceled;
-
-    struct ash_utf8_stream utf8;
-    char *text; /* ready since the last take */
-    size_t text_bytes, text_capacity;
-
-    enum ash_finish finish;
-    bool finished; /* with a finish or with a status */
-    enum ash_status status;
-    char message[256];
-    double begin_s, first_s, last_s;
-};
-
-struct ash_engine {
-    struct ash_engine_options options;
-    struct ash_generation **running; /* (sequences), in the order in which they came */
-    int32_t count;
-    struct ash_batch batch; /* its arrays are the ones below */
-    int32_t *token, *token_span, *output;
-    struct ash_span *span;
-};
-
-static double now_s(void)
+double ash_generate_now_s(void)
 {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
@@ -62,12 +24,13 @@ enum ash_status ash_engine_create(const struct ash_engine_options *options, stru
     engine->running = ash_alloc_array(sequences, sizeof(struct ash_generation *));
     engine->token = ash_alloc_array(tokens, sizeof *engine->token);
     engine->token_span = ash_alloc_array(tokens, sizeof *engine->token_span);
-    engine->output = ash_alloc_array(sequences, sizeof *engine->output);
+    engine->output = ash_alloc_array((size_t)options->outputs, sizeof *engine->output);
     engine->span = ash_alloc_array(sequences, sizeof *engine->span);
+    engine->draft = ash_alloc_array(sequences, sizeof *engine->draft);
     if (!engine->running || !engine->token || !engine->token_span || !engine->output ||
-        !engine->span) {
+        !engine->span || !engine->draft) {
         ash_engine_destroy(engine);
-        return ash_fail_memory(tokens * 8 + sequences * 64, "the engine's batch");
+        return ash_fail_memory(tokens * 8 + sequences * 256, "the engine's batch");
     }
     engine->batch = (struct ash_batch){
         .token = engine->token,
@@ -89,6 +52,7 @@ void ash_engine_destroy(struct ash_engine *engine)
     ash_free(engine->token_span);
     ash_free(engine->output);
     ash_free(engine->span);
+    ash_free(engine->draft);
     ash_free(engine);
 }
 
@@ -131,6 +95,10 @@ static enum ash_status prepare(struct ash_generation *generation, const int32_t 
     ASH_TRY(ash_stop_create(options->stop, options->stop_count, &generation->stop));
     for (int32_t i = 0; i < count; i++)
         ash_sampler_accept(generation->sampler, token[i]);
+    if (engine->speculate) {
+        ASH_TRY(ash_lookup_create(generation->token, engine->context, &generation->lookup));
+        ash_lookup_extend(generation->lookup, count);
+    }
     ASH_TRY(ash_kv_begin(engine->cache, token, count, &generation->kv, &generation->cached));
     generation->computed = generation->cached;
     return ASH_OK;
@@ -175,12 +143,13 @@ void ash_generation_end(struct ash_generation *generation)
     retire(generation);
     ash_sampler_destroy(generation->sampler);
     ash_stop_destroy(generation->stop);
+    ash_lookup_destroy(generation->lookup);
     ash_free(generation->token);
     ash_free(generation->text);
     ash_free(generation);
 }
 
-static void fail(struct ash_generation *generation, enum ash_status status)
+void ash_generation_fail(struct ash_generation *generation, enum ash_status status)
 {
     generation->status = status;
     generation->finished = true;
@@ -207,7 +176,7 @@ static enum ash_status add_stop_text(
     return add_text(generation, text->fresh, text->fresh_bytes);
 }
 
-static enum ash_status finish(struct ash_generation *generation, enum ash_finish how)
+enum ash_status ash_generation_close(struct ash_generation *generation, enum ash_finish how)
 {
     struct ash_stop_text rest = ash_stop_finish(generation->stop);
     ASH_TRY(add_stop_text(generation, &rest));
@@ -220,141 +189,31 @@ static enum ash_status finish(struct ash_generation *generation, enum ash_finish
     return ASH_OK;
 }
 
-/* The chosen token joins the sequence and its text the answer. */
-static enum ash_status accept(struct ash_generation *generation, int32_t token)
+enum ash_status ash_generation_accept(struct ash_generation *generation, int32_t token)
 {
     const struct ash_engine_options *options = &generation->engine->options;
-    generation->last_s = now_s();
+    generation->last_s = ash_generate_now_s();
     if (generation->count == generation->prompt)
         generation->first_s = generation->last_s;
     ash_sampler_accept(generation->sampler, token);
     generation->token[generation->count++] = token;
+    if (generation->lookup)
+        ash_lookup_extend(generation->lookup, generation->count);
     bool ends = ash_tokenizer_ends(options->tokenizer, token);
     if (ends && !generation->ignore_end)
-        return finish(generation, ASH_FINISH_END);
+        return ash_generation_close(generation, ASH_FINISH_END);
     if (!ends) {
         size_t length;
         const char *piece = ash_tokenizer_piece(options->tokenizer, token, &length);
         struct ash_stop_text text = ash_stop_feed(generation->stop, piece, length);
         ASH_TRY(add_stop_text(generation, &text));
         if (text.matched >= 0)
-            return finish(generation, ASH_FINISH_END);
+            return ash_generation_close(generation, ASH_FINISH_END);
     }
     if (generation->count == generation->limit)
-        return finish(generation,
+        return ash_generation_close(generation,
             generation->limit == options->context ? ASH_FINISH_CONTEXT : ASH_FINISH_LENGTH);
     return ASH_OK;
-}
-
-/* ---- One step ---- */
-
-/* Puts up to `room` waiting tokens of a sequence in the batch. */
-static enum ash_status take(struct ash_engine *engine, struct ash_generation *generation)
-{
-    struct ash_batch *batch = &engine->batch;
-    int32_t waiting = generation->count - generation->computed;
-    int32_t room = engine->options.batch_tokens - batch->tokens;
-    int32_t tokens = waiting < room ? waiting : room;
-    if (tokens == 0)
-        return ASH_OK;
-    ASH_TRY(ash_kv_reserve(engine->options.cache, &generation->kv, generation->computed + tokens));
-    engine->span[batch->spans] = (struct ash_span){
-        .first_token = batch->tokens,
-        .tokens = tokens,
-        .first_position = generation->computed,
-        .page = generation->kv.page,
-    };
-    memcpy(engine->token + batch->tokens, generation->token + generation->computed,
-        (size_t)tokens * sizeof *engine->token);
-    for (int32_t i = 0; i < tokens; i++)
-        engine->token_span[batch->tokens + i] = batch->spans;
-    batch->spans++;
-    batch->tokens += tokens;
-    generation->taken = tokens;
-    if (tokens == waiting) {
-        generation->output = batch->outputs;
-        engine->output[batch->outputs++] = batch->tokens - 1;
-    }
-    return ASH_OK;
-}
-
-/* Those that are decoding first: nobody's next word waits for another's long prompt. */
-static void fill_batch(struct ash_engine *engine)
-{
-    struct ash_batch *batch = &engine->batch;
-    batch->tokens = batch->spans = batch->outputs = 0;
-    enum ash_status status = ASH_OK;
-    for (int32_t i = 0; i < engine->count; i++) {
-        engine->running[i]->taken = 0;
-        engine->running[i]->output = -1;
-    }
-    for (int prefill = 0; prefill < 2; prefill++)
-        for (int32_t i = 0; i < engine->count; i++) {
-            struct ash_generation *generation = engine->running[i];
-            bool decoding = generation->count - generation->computed == 1;
-            if (decoding == !prefill) {
-                enum ash_status taken = take(engine, generation);
-                status = taken == ASH_OK ? status : taken;
-            }
-        }
-    /* One without pages waits for others to end; if nobody can go on, the youngest gives way. */
-    if (batch->tokens == 0 && engine->count > 0 && status != ASH_OK)
-        fail(engine->running[engine->count - 1], status);
-}
-
-static void advance(struct ash_engine *engine, struct ash_generation *generation)
-{
-    const struct ash_engine_options *options = &engine->options;
-    generation->computed += generation->taken;
-    ash_kv_commit(options->cache, &generation->kv, generation->token, generation->computed);
-    if (generation->output < 0)
-        return;
-    const float *logits = ash_plan_output(options->plan, options->logits)->data;
-    int32_t token;
-    enum ash_status status = ash_sampler_choose(
-        generation->sampler, logits + (int64_t)generation->output * options->vocabulary, &token);
-    if (status == ASH_ERR_ARGUMENT) /* no logit is a number: nothing that the user has said */
-        status = ash_fail(ASH_ERR_FORMAT,
-            "the model gives no finite number for any next token: its weights are damaged or beyond "
-            "what the formats in use can hold; fetch the model again");
-    if (status == ASH_OK)
-        status = accept(generation, token);
-    if (status != ASH_OK)
-        fail(generation, status);
-}
-
-static void end_canceled(struct ash_engine *engine)
-{
-    for (int32_t i = engine->count - 1; i >= 0; i--) {
-        struct ash_generation *generation = engine->running[i];
-        if (!atomic_load(&generation->canceled))
-            continue;
-        enum ash_status status = finish(generation, ASH_FINISH_CANCELED);
-        if (status != ASH_OK)
-            fail(generation, status);
-    }
-}
-
-enum ash_status ash_engine_step(struct ash_engine *engine, bool *busy)
-{
-    end_canceled(engine);
-    for (int32_t i = 0; i < engine->count; i++)
-        if (engine->running[i]->begin_s == 0)
-            engine->running[i]->begin_s = now_s();
-    fill_batch(engine);
-    *busy = engine->count > 0;
-    if (engine->batch.tokens == 0)
-        return ASH_OK;
-    enum ash_status status = ash_plan_run(engine->options.plan, &engine->batch);
-    /* From the end: a sequence that finishes leaves the list. */
-    for (int32_t i = engine->count - 1; i >= 0; i--) {
-        struct ash_generation *generation = engine->running[i];
-        if (generation->taken > 0 && status == ASH_OK)
-            advance(engine, generation);
-        else if (generation->taken > 0)
-            fail(generation, status);
-    }
-    return status;
 }
 
 /* ---- What has become of it ---- */
@@ -380,6 +239,9 @@ void ash_generation_usage(const struct ash_generation *generation, struct ash_us
         .context = generation->engine->options.context,
         .prefill_s = generation->first_s > 0 ? generation->first_s - generation->begin_s : 0,
         .decode_s = generation->last_s - generation->first_s,
+        .steps = generation->usage.steps,
+        .drafted_tokens = generation->usage.drafted_tokens,
+        .accepted_tokens = generation->usage.accepted_tokens,
     };
 }
 

@@ -15,6 +15,12 @@
  * the prompts that wait, in the order in which they came, cut into chunks as needed. What a sequence
  * says does not depend on who shares its batches.
  *
+ * Where all sequences are decoding, each may bring a few tokens more, guessed from its own text
+ * (lookup.h), and gets the logits of all of them. The sampler draws every token from the logits of its
+ * position, one after the other, as it would without; while it draws what was guessed, the next row is
+ * what the next step would have computed, bit for bit, as batches do not change results. What was
+ * guessed wrong leaves the cache with the step that computed it.
+ *
  * Threads: one at a time per engine, but ash_generation_cancel().
  */
 struct ash_engine;
@@ -28,7 +34,9 @@ struct ash_engine_options {
     int32_t vocabulary;   /* V */
     int32_t context;      /* positions of a sequence */
     int32_t batch_tokens; /* the plan's largest T */
-    int32_t sequences;    /* at once; the plan's largest O is at least this */
+    int32_t sequences;    /* at once */
+    int32_t outputs; /* the plan's largest O: at least `sequences`; what is beyond is for guesses */
+    bool speculate;  /* guess tokens where it pays (speculate.h); changes nothing but the time */
 };
 
 enum ash_status ash_engine_create(

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "models/model.h"
 
+#include "models/lookup.h"
 #include "models/registry.h"
 #include "runtime/memory.h"
 
@@ -10,6 +11,9 @@
 /* A context nobody asked for is not given: a model trained for 128 K positions would reserve
  * gigabytes of address space, and plans for it would be drawn too pessimistically. */
 enum { DEFAULT_CONTEXT = 8192, IN_PLACE_BYTES = 1 << 20 };
+
+/* Rows of logits for guessed tokens, shared by all sequences: two of the longest guesses. */
+enum { DRAFT_ROWS = 2 * ASH_DRAFT_TOKENS };
 
 struct loading {
     struct ash_model *model;
@@ -48,7 +52,10 @@ static enum ash_status choose_limits(
         (int32_t)(config->batch_tokens < context ? config->batch_tokens : context);
     if (model->batch_tokens < sequences)
         model->batch_tokens = sequences;
-    model->outputs = options->outputs ? options->outputs : sequences;
+    int32_t guesses = config->speculate == ASH_SPECULATE_AUTO ? DRAFT_ROWS : 0;
+    model->outputs = options->outputs ? options->outputs : sequences + guesses;
+    if (model->outputs < sequences)
+        model->outputs = sequences;
     if (model->outputs > model->batch_tokens)
         model->outputs = model->batch_tokens;
     return ASH_OK;
@@ -154,6 +161,8 @@ static enum ash_status make_engine(struct ash_model *model)
             .context = model->context,
             .batch_tokens = model->batch_tokens,
             .sequences = model->sequences,
+            .outputs = model->outputs,
+            .speculate = model->runtime->config.speculate == ASH_SPECULATE_AUTO,
         },
         &model->engine);
 }

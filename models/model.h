@@ -40,11 +40,11 @@ struct ash_model {
 struct ash_model_options {
     struct ash_load_options load;
     struct ash_trace *trace; /* NULL = no tracing; borrowed */
-    int32_t outputs; /* rows of logits a batch may ask for; 0 = one a sequence (perplexity: more) */
+    /* Rows of logits a batch may ask for; 0 = one a sequence, and some for drafts (perplexity: more). */
+    int32_t outputs;
     bool no_fusion;  /* see ash_plan_options */
     bool plan_only;  /* no engine: for `ashlar plan` */
-    bool
-        graph_only; /* nor a plan: the graph is kept, for placing it on a machine that is not here */
+    bool graph_only; /* nor a plan: the graph is kept, for placing it on another machine */
 };
 
 /* As ash_model_load(); `path` is a file. `options` may be NULL. */

@@ -22,6 +22,12 @@ static const struct ash_choice kv_types[] = {
     { NULL, 0 },
 };
 
+static const struct ash_choice speculations[] = {
+    { "auto", ASH_SPECULATE_AUTO },
+    { "off", ASH_SPECULATE_OFF },
+    { NULL, 0 },
+};
+
 static const struct ash_choice log_levels[] = {
     { "off", ASH_LOG_OFF },
     { "error", ASH_LOG_ERROR },
@@ -70,6 +76,9 @@ static const struct ash_setting settings[] = {
         .help = "most tokens in one step; a longer prompt is prefilled in pieces of this size" },
     { CHOICE(kv_type), .choices = kv_types, .fallback = "f16", .unit = "TYPE",
         .help = "element type of the KV cache" },
+    { CHOICE(speculate), .choices = speculations, .fallback = "auto", .unit = "WHEN",
+        .help =
+            "guess tokens from the text so far where it saves time; the answer stays the same" },
     { INTEGER(seed), .least = -1, .most = INT64_MAX, .fallback = "-1", .unit = "N",
         .help = "seed of the sampler: the same seed gives the same answer; -1 takes a new one" },
     { PATH(models_dir), .fallback = "$XDG_DATA_HOME/ashlar/models", .unit = "DIRECTORY",

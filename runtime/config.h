@@ -26,6 +26,7 @@ enum ash_config_source {
     ASH_SOURCE_FLAG,        /* --<name> */
 };
 
+enum ash_speculate { ASH_SPECULATE_AUTO, ASH_SPECULATE_OFF };
 enum ash_color { ASH_COLOR_AUTO, ASH_COLOR_ALWAYS, ASH_COLOR_NEVER };
 
 enum { ASH_MAX_SETTINGS = 64 };
@@ -37,7 +38,8 @@ struct ash_config {
     int64_t threads;
     int64_t context;
     int64_t batch_tokens;
-    int kv_type; /* enum ash_type */
+    int kv_type;   /* enum ash_type */
+    int speculate; /* enum ash_speculate */
     int64_t seed;
     char *models_dir;
     char *registry;

@@ -131,6 +131,9 @@ void ash_run_print_usage(const struct ash_run *run)
         rate(usage.prompt_tokens - usage.cached_tokens, usage.prefill_s), usage.answer_tokens,
         rate(usage.answer_tokens - 1, usage.decode_s), usage.prompt_tokens + usage.answer_tokens,
         usage.context);
+    if (usage.drafted_tokens > 0)
+        fprintf(stderr, "%d of %d drafted tokens accepted: %d steps for %d tokens\n",
+            usage.accepted_tokens, usage.drafted_tokens, usage.steps, usage.answer_tokens);
 }
 
 static const char *finish_name(enum ash_finish finish)
@@ -160,11 +163,12 @@ static enum ash_status answer_json(struct ash_run *run, enum ash_finish *out)
     ash_free(all);
     struct ash_usage usage;
     ash_session_usage(run->session, &usage);
-    json_t *object = json_pack("{s:s, s:o, s:s, s:{s:i, s:i, s:i, s:i}, s:f, s:f}", "model",
-        run->name, "answer", text, "finish", finish_name(piece.finish), "usage", "prompt_tokens",
-        usage.prompt_tokens, "cached_tokens", usage.cached_tokens, "answer_tokens",
-        usage.answer_tokens, "context", usage.context, "prefill_s", usage.prefill_s, "decode_s",
-        usage.decode_s);
+    json_t *object = json_pack("{s:s, s:o, s:s, s:{s:i, s:i, s:i, s:i, s:i, s:i, s:i}, s:f, s:f}",
+        "model", run->name, "answer", text, "finish", finish_name(piece.finish), "usage",
+        "prompt_tokens", usage.prompt_tokens, "cached_tokens", usage.cached_tokens, "answer_tokens",
+        usage.answer_tokens, "context", usage.context, "steps", usage.steps, "drafted_tokens",
+        usage.drafted_tokens, "accepted_tokens", usage.accepted_tokens, "prefill_s",
+        usage.prefill_s, "decode_s", usage.decode_s);
     if (status == ASH_OK && !object)
         status = ash_fail_memory(used, "the answer as JSON");
     if (status == ASH_OK && json_dumpf(object, stdout, JSON_INDENT(2)) == 0)
@@ -314,7 +318,7 @@ static enum ash_status run(struct ash_cli *cli)
 }
 
 static const char *const settings[] = { "model", "device", "threads", "context", "batch_tokens",
-    "kv_type", "seed", "models_dir", NULL };
+    "kv_type", "speculate", "seed", "models_dir", NULL };
 
 static const struct ash_example examples[] = {
     { "ashlar run", "a conversation; /help tells what can be typed" },
