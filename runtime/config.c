@@ -28,6 +28,12 @@ static const struct ash_choice speculations[] = {
     { NULL, 0 },
 };
 
+static const struct ash_choice kernel_choices[] = {
+    { "measured", ASH_KERNELS_MEASURED },
+    { "listed", ASH_KERNELS_LISTED },
+    { NULL, 0 },
+};
+
 static const struct ash_choice log_levels[] = {
     { "off", ASH_LOG_OFF },
     { "error", ASH_LOG_ERROR },
@@ -68,6 +74,9 @@ static const struct ash_setting settings[] = {
         .help = "device to run on, as `ashlar info` names it; auto takes the fastest" },
     { INTEGER(threads), .letter = 't', .least = 0, .most = 4096, .fallback = "0", .unit = "N",
         .help = "worker threads; 0 takes one for every processor this process may use" },
+    { CHOICE(kernels), .choices = kernel_choices, .fallback = "measured", .unit = "HOW",
+        .help =
+            "which CPU kernels to take: the fastest as measured on this machine, or as listed" },
     { INTEGER(context), .letter = 'c', .least = 0, .most = 16777216, .fallback = "0",
         .unit = "TOKENS",
         .help = "longest sequence, prompt and answer together; 0 takes the model's own" },

@@ -27,6 +27,10 @@ enum ash_config_source {
 };
 
 enum ash_speculate { ASH_SPECULATE_AUTO, ASH_SPECULATE_OFF };
+
+/* How the CPU chooses among the kernels that it can run. */
+enum ash_kernel_choice { ASH_KERNELS_MEASURED, ASH_KERNELS_LISTED };
+
 enum ash_color { ASH_COLOR_AUTO, ASH_COLOR_ALWAYS, ASH_COLOR_NEVER };
 
 enum { ASH_MAX_SETTINGS = 64 };
@@ -36,6 +40,7 @@ struct ash_config {
     char *model;
     char *device;
     int64_t threads;
+    int kernels; /* enum ash_kernel_choice */
     int64_t context;
     int64_t batch_tokens;
     int kv_type;   /* enum ash_type */

@@ -17,7 +17,8 @@ static bool is_f32(const struct ash_args *args)
     return f32;
 }
 
-static bool runs(const struct ash_kernel *kernel, const struct ash_args *args, uint64_t features)
+bool ash_kernel_runs(
+    const struct ash_kernel *kernel, const struct ash_args *args, uint64_t features)
 {
     if ((kernel->needs & features) != kernel->needs)
         return false;
@@ -35,7 +36,7 @@ const struct ash_kernel *ash_op_choose(
     const struct ash_op *op, const struct ash_args *args, uint64_t features)
 {
     for (const struct ash_kernel *kernel = op->kernels; kernel && kernel->run; kernel++)
-        if (runs(kernel, args, features))
+        if (ash_kernel_runs(kernel, args, features))
             return kernel;
     return NULL;
 }

@@ -137,6 +137,11 @@ static inline void ash_tensor_bind(struct ash_tensor *tensor, const struct ash_b
 /* Binds every tensor of a call, and sets args->batch. */
 void ash_args_bind(struct ash_args *args, const struct ash_batch *batch);
 
+/* Whether `kernel` runs on `features` (ASH_CPU_*) and accepts `args` once in[0] is of the kernel's own
+ * activation type. */
+bool ash_kernel_runs(
+    const struct ash_kernel *kernel, const struct ash_args *args, uint64_t features);
+
 /*
  * The first kernel of `op` that runs on `features` (ASH_CPU_*) and accepts `args` once in[0] is of
  * the kernel's own activation type; NULL if there is none (then only the reference can run it).

@@ -41,6 +41,7 @@ static void cpu_close(struct ash_device *device)
     if (!self)
         return;
     ash_team_destroy(self->team);
+    ash_free(self->ranking);
     ash_free(self);
 }
 
@@ -55,8 +56,10 @@ static enum ash_status cpu_open(
     if (config)
         options.threads = (int)config->threads;
     enum ash_status status = ash_team_create(&options, &self->team);
+    if (status == ASH_OK && config && config->kernels == ASH_KERNELS_MEASURED)
+        status = ash_ranking_create(info->name, config->cache_dir, &self->ranking);
     if (status != ASH_OK) {
-        ash_free(self);
+        cpu_close(&self->base);
         return status;
     }
     *out = &self->base;
@@ -84,10 +87,11 @@ static struct ash_loaded describe(const struct ash_kernel *kernel, const struct 
 static enum ash_status cpu_load(struct ash_device *device, const struct ash_op *op,
     const struct ash_args *args, struct ash_loaded **out)
 {
-    (void)device;
+    const struct cpu_device *self = (const struct cpu_device *)device;
     struct ash_tensor result;
     ASH_TRY(ash_op_infer(op, args, &result));
-    const struct ash_kernel *kernel = ash_op_choose(op, args, ash_cpu_features());
+    const struct ash_kernel *kernel =
+        ash_ranking_choose(self->ranking, op, args, ash_cpu_features());
     if (!kernel && result.rank && result.type != args->out.type)
         return ash_fail(ASH_ERR_UNSUPPORTED, "%s: no kernel writes %s", op->name,
             ash_type_info(args->out.type)->name);

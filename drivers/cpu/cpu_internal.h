@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "drivers/cpu/ranking.h"
 #include "runtime/driver.h"
 #include "runtime/thread.h"
 #include "runtime/trace.h"
@@ -8,7 +9,8 @@
 struct cpu_device {
     struct ash_device base;
     struct ash_team *team;
-    uint64_t done; /* the timeline */
+    struct ash_ranking *ranking; /* NULL = kernels as they are listed */
+    uint64_t done;               /* the timeline */
 };
 
 struct cpu_loaded {

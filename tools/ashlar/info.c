@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `ashlar info`: the machine, what may run on it, and how fast it is. */
+#include "drivers/cpu/cpu.h"
+#include "drivers/cpu/ranking.h"
 #include "drivers/drivers.h"
 #include "runtime/affinity.h"
 #include "runtime/bandwidth.h"
+#include "runtime/config.h"
 #include "runtime/cpu.h"
 #include "runtime/json.h"
 #include "runtime/memory.h"
@@ -28,6 +31,8 @@ struct findings {
     int usable_cpus;
     struct ash_table *devices;  /* NULL: not this machine */
     struct ash_table *measured; /* NULL: not asked for */
+    struct ash_ranking *ranking;
+    struct ash_table *kernels; /* NULL: as listed */
 };
 
 static const struct ash_column device_columns[] = {
@@ -47,6 +52,16 @@ static const struct ash_column measured_columns[] = {
     { "WITH", "int8_kernel", ASH_ALIGN_LEFT },
     { "FP32 GOP/S", "fp32_gops", ASH_ALIGN_RIGHT },
     { "WITH", "fp32_kernel", ASH_ALIGN_LEFT },
+};
+
+static const struct ash_column kernel_columns[] = {
+    { "OPERATOR", "operator", ASH_ALIGN_LEFT },
+    { "WEIGHT OR CACHE", "type", ASH_ALIGN_LEFT },
+    { "KERNEL", "kernel", ASH_ALIGN_LEFT },
+    { "TOKEN us", "token_us", ASH_ALIGN_RIGHT },
+    { "PREFILL us", "prefill_us", ASH_ALIGN_RIGHT },
+    { "TURN ms", "turn_ms", ASH_ALIGN_RIGHT },
+    { "TAKEN", "taken", ASH_ALIGN_LEFT },
 };
 
 static const char *text_or_none(const char *text)
@@ -112,6 +127,33 @@ static enum ash_status measure(int64_t threads, struct findings *findings)
     return ASH_OK;
 }
 
+static void add_kernel(struct ash_table *table, const struct ash_ranked *item, bool taken)
+{
+    ash_table_text(table, item->op->name);
+    ash_table_text(table, ash_type_info(item->type)->name);
+    ash_table_text(table, item->kernel->name);
+    ash_table_real(table, (double)item->decode_ns * 1e-3, 1);
+    ash_table_real(table, (double)item->prefill_ns * 1e-3, 1);
+    ash_table_real(table, (double)ash_ranked_turn_ns(item) * 1e-6, 2);
+    ash_table_boolean(table, taken);
+}
+
+/* Which kernels a model would be given, under the name by which the CPU's driver knows the processor. */
+static enum ash_status find_kernels(const struct ash_config *config, struct findings *findings)
+{
+    struct ash_device_info cpu;
+    int count;
+    ASH_TRY(ash_driver_cpu.probe(findings->topology, &cpu, 1, &count));
+    ASH_TRY(ash_ranking_create(cpu.name, config->cache_dir, &findings->ranking));
+    ASH_TRY(ash_table_create(
+        kernel_columns, sizeof kernel_columns / sizeof *kernel_columns, &findings->kernels));
+    const struct ash_ranked *item = findings->ranking->item, *end = item + findings->ranking->count;
+    for (const struct ash_ranked *at = item; at < end; at++)
+        add_kernel(
+            findings->kernels, at, at == item || at[-1].op != at->op || at[-1].type != at->type);
+    return ASH_OK;
+}
+
 static enum ash_status find(const struct ash_cli *cli, struct findings *findings)
 {
     const struct options *chosen = cli->options;
@@ -125,6 +167,8 @@ static enum ash_status find(const struct ash_cli *cli, struct findings *findings
     ash_cpu_describe(ash_cpu_features(), findings->features, sizeof findings->features);
     findings->usable_cpus = ash_affinity_usable();
     ASH_TRY(find_devices(findings));
+    if (cli->config.kernels == ASH_KERNELS_MEASURED)
+        ASH_TRY(find_kernels(&cli->config, findings));
     return chosen->measure ? measure(cli->config.threads, findings) : ASH_OK;
 }
 
@@ -133,6 +177,8 @@ static void forget(struct findings *findings)
     ash_topology_destroy(findings->topology);
     ash_table_destroy(findings->devices);
     ash_table_destroy(findings->measured);
+    ash_table_destroy(findings->kernels);
+    ash_free(findings->ranking);
 }
 
 static enum ash_status print_text(const struct findings *findings)
@@ -142,6 +188,11 @@ static enum ash_status print_text(const struct findings *findings)
         printf("\nInstruction sets: %s\nThreads that can run at once: %d\n\n", findings->features,
             findings->usable_cpus);
         ASH_TRY(ash_table_print(findings->devices, stdout));
+    }
+    if (findings->ranking) {
+        printf("\nKernels: %s\n", findings->ranking->how);
+        if (findings->ranking->count > 0)
+            ASH_TRY(ash_table_print(findings->kernels, stdout));
     }
     if (findings->measured) {
         putchar('\n');
@@ -166,6 +217,11 @@ static enum ash_status print_json(const struct findings *findings)
         good = good && put(object, "instruction_sets", json_string(findings->features)) &&
                put(object, "usable_cpus", json_integer(findings->usable_cpus)) &&
                put(object, "devices", ash_table_json(findings->devices));
+    if (findings->ranking)
+        good = good &&
+               put(object, "kernels_how",
+                   ash_json_text(findings->ranking->how, strlen(findings->ranking->how))) &&
+               put(object, "kernels", ash_table_json(findings->kernels));
     if (findings->measured)
         good = good && put(object, "measured", ash_table_json(findings->measured));
     enum ash_status status = ash_json_print(good ? object : NULL, stdout);
@@ -232,10 +288,14 @@ const struct ash_command ash_command_info = {
     .summary = "show the machine: processors, caches, memory, devices",
     .description =
         "Draws the machine as nested boxes, in the manner of lstopo, and lists the instruction sets that "
-        "are used and the devices of every driver; of a device that cannot be used it says why.",
+        "are used and the devices of every driver; of a device that cannot be used it says why. Of the "
+        "operators that the processor has several kernels for, it shows what each took in the "
+        "measurement of the first start (remove the file named to have another): a token with weights "
+        "or cache from memory, a prefill of 128 tokens, and a whole turn, 512 tokens of prompt and 128 "
+        "of answer, whose least is taken.",
     .options = options,
     .options_bytes = sizeof(struct options),
-    .settings = (const char *const[]){ "threads", NULL },
+    .settings = (const char *const[]){ "threads", "kernels", "cache_dir", NULL },
     .examples = examples,
     .run = run,
 };
