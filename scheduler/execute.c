@@ -53,10 +53,22 @@ static enum ash_status run_segment(const struct ash_plan *plan, const struct pla
     return ASH_OK;
 }
 
-static void bind_outputs(struct ash_plan *plan, const struct ash_batch *batch)
+/* Binds the outputs, and fetches those that were made where the host cannot read them. */
+static enum ash_status take_outputs(
+    struct ash_plan *plan, const struct ash_batch *batch, struct ash_event *done)
 {
-    for (int32_t i = 0; i < plan->output_count; i++)
-        ash_tensor_bind(&plan->output[i].tensor, batch);
+    for (int32_t i = 0; i < plan->output_count; i++) {
+        struct plan_output *output = &plan->output[i];
+        ash_tensor_bind(&output->tensor, batch);
+        size_t bytes = output->tensor.dim[0] > 0 ? ash_tensor_bytes(&output->tensor) : 0;
+        if (!output->place.buffer || bytes == 0)
+            continue;
+        struct ash_device *device = output->place.buffer->device;
+        struct ash_event after = *done;
+        ASH_TRY(device->driver->copy(
+            device, (struct ash_place){ &output->copy, 0 }, output->place, bytes, &after, 1, done));
+    }
+    return ASH_OK;
 }
 
 enum ash_status ash_plan_run(struct ash_plan *plan, const struct ash_batch *batch)
@@ -66,12 +78,12 @@ enum ash_status ash_plan_run(struct ash_plan *plan, const struct ash_batch *batc
     enum ash_status status = ASH_OK;
     for (int32_t i = 0; i < plan->segments && status == ASH_OK; i++)
         status = run_segment(plan, &plan->segment[i], batch, &done);
+    if (status == ASH_OK)
+        status = take_outputs(plan, batch, &done);
     /* Also after an error: the batch is the caller's again when this returns. */
     if (done.device) {
         enum ash_status waited = done.device->driver->wait(done.device, done);
         status = status == ASH_OK ? waited : status;
     }
-    if (status == ASH_OK)
-        bind_outputs(plan, batch);
     return status;
 }

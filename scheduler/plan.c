@@ -156,16 +156,20 @@ static enum ash_status make_segments(struct ash_plan *plan)
 
 /* ---- Outputs ---- */
 
-/* Outputs are read where they are made: in memory that the host can reach. */
+/* Outputs are read where they are made; where the host cannot, in a copy. */
 static enum ash_status add_output(struct ash_plan *plan, ash_value index)
 {
     const struct plan_value *value = &plan->value[index];
-    if (!value->tensor.data)
-        return ash_fail(ASH_ERR_UNSUPPORTED,
-            "output %d lies in memory of %s, where the host cannot read it", (int)index,
-            plan->device[value->device].device->info.name);
-    plan->output[plan->output_count++] =
-        (struct plan_output){ .value = index, .tensor = value->tensor };
+    struct plan_output *output = &plan->output[plan->output_count++];
+    *output = (struct plan_output){ .value = index, .tensor = value->tensor };
+    if (output->tensor.data)
+        return ASH_OK;
+    size_t bytes = ash_tensor_bytes(&output->tensor);
+    output->copy = (struct ash_buffer){ .size_bytes = bytes, .host = ash_alloc(bytes) };
+    if (!output->copy.host)
+        return ash_fail_memory(bytes, "an output");
+    output->place = value->place;
+    output->tensor.data = output->copy.host;
     return ASH_OK;
 }
 
@@ -281,6 +285,8 @@ void ash_plan_destroy(struct ash_plan *plan)
         driver->free(plan->device[i].states);
         driver->free(plan->device[i].weights);
     }
+    for (int32_t i = 0; i < plan->output_count; i++)
+        ash_free(plan->output[i].copy.host);
     ash_free(plan->segment);
     ash_free(plan->output);
     ash_free(plan->step);

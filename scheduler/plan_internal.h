@@ -50,6 +50,9 @@ struct plan_device {
 struct plan_output {
     ash_value value;
     struct ash_tensor tensor; /* bound to the last batch */
+    struct ash_place
+        place; /* where it is made, if the host cannot read it there; else buffer NULL */
+    struct ash_buffer copy; /* what it is copied to after each replay; memory owned */
 };
 
 /* Steps [first, end), all on one device. */
