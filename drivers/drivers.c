@@ -3,32 +3,80 @@
 
 #include "drivers/cpu/cpu.h"
 #include "drivers/null/null.h"
+#include "drivers/opencl/opencl.h"
 
 #include <stdio.h>
 #include <string.h>
 
 const struct ash_driver *const ash_drivers[] = {
     &ash_driver_cpu,
+    &ash_driver_opencl,
     &ash_driver_null,
     NULL,
 };
 
+/* Devices as they are found, in the order of the drivers. */
+struct found {
+    const struct ash_topology *topology;
+    struct ash_device_info *out;
+    int capacity, count;
+};
+
+static enum ash_status probe_one(struct found *found, const struct ash_driver *driver)
+{
+    int room = found->count < found->capacity ? found->capacity - found->count : 0, more = 0;
+    struct ash_device_info *out = room ? found->out + found->count : NULL;
+    ASH_TRY(driver->probe(found->topology, out, room, &more));
+    for (int i = 0; i < more && i < room; i++)
+        out[i].index = i;
+    found->count += more;
+    return ASH_OK;
+}
+
+static enum ash_status check_room(const struct found *found, int *count)
+{
+    if (found->count > found->capacity)
+        return ash_fail(ASH_ERR_LIMIT, "this machine has %d devices; there is room for %d",
+            found->count, found->capacity);
+    *count = found->count;
+    return ASH_OK;
+}
+
 enum ash_status ash_devices_probe(
     const struct ash_topology *topology, struct ash_device_info *out, int capacity, int *count)
 {
-    int total = 0;
-    for (const struct ash_driver *const *driver = ash_drivers; *driver; driver++) {
-        int room = total < capacity ? capacity - total : 0, found = 0;
-        ASH_TRY((*driver)->probe(topology, room ? out + total : NULL, room, &found));
-        for (int i = 0; i < found && i < room; i++)
-            out[total + i].index = i;
-        total += found;
+    struct found found = { topology, out, capacity, 0 };
+    for (const struct ash_driver *const *driver = ash_drivers; *driver; driver++)
+        ASH_TRY(probe_one(&found, *driver));
+    return check_room(&found, count);
+}
+
+/* Whether a list of names has one that begins with `driver`, as "opencl" in "cpu,opencl:1". */
+static bool is_in_list(const char *names, const char *driver)
+{
+    size_t length = strlen(driver);
+    for (const char *name = names; name; name = strchr(name, ',')) {
+        name += *name == ',';
+        if (strncmp(name, driver, length) == 0)
+            return true;
     }
-    if (total > capacity)
-        return ash_fail(
-            ASH_ERR_LIMIT, "this machine has %d devices; there is room for %d", total, capacity);
-    *count = total;
-    return ASH_OK;
+    return false;
+}
+
+enum ash_status ash_devices_probe_for(const struct ash_topology *topology, const char *names,
+    struct ash_device_info *out, int capacity, int *count)
+{
+    struct found found = { topology, out, capacity, 0 };
+    bool automatic = is_in_list(names, "auto");
+    for (const struct ash_driver *const *driver = ash_drivers; *driver; driver++) {
+        int before = found.count;
+        if (!automatic && !is_in_list(names, (*driver)->name))
+            continue;
+        ASH_TRY(probe_one(&found, *driver));
+        for (int i = before; i < found.count && i < capacity; i++)
+            automatic = automatic && !out[i].usable;
+    }
+    return check_room(&found, count);
 }
 
 /* "cpu", "cpu:0": the driver's name, and which of its devices (the first, unless it says). */

@@ -11,6 +11,14 @@ extern const struct ash_driver *const ash_drivers[];
 enum ash_status ash_devices_probe(
     const struct ash_topology *topology, struct ash_device_info *out, int capacity, int *count);
 
+/*
+ * The devices that a list of names as a user writes it ("cpu,opencl:0", "auto") can mean, and no others:
+ * asking every driver would load the makers' libraries for nothing. "auto" asks drivers in their order
+ * until one has a usable device. ASH_ERR_LIMIT likewise.
+ */
+enum ash_status ash_devices_probe_for(const struct ash_topology *topology, const char *names,
+    struct ash_device_info *out, int capacity, int *count);
+
 /* The device that "cpu", "opencl:1" or "auto" (the first usable one that computes in earnest) names. ASH_ERR_NOT_FOUND lists those there are;
  * ASH_ERR_UNSUPPORTED gives the reason why it cannot be used. */
 enum ash_status ash_device_find(const struct ash_device_info *devices, int count, const char *name,

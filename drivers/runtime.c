@@ -8,6 +8,18 @@
 
 #include <string.h>
 
+/* Where there is no such device, the message lists all there are: those of every driver. */
+static enum ash_status find_device(
+    struct ash_runtime *runtime, const char *name, const struct ash_device_info **out)
+{
+    enum ash_status status = ash_device_find(runtime->found, runtime->found_count, name, out);
+    if (status != ASH_ERR_NOT_FOUND)
+        return status;
+    ASH_TRY(ash_devices_probe(
+        runtime->topology, runtime->found, ASH_MAX_DEVICES, &runtime->found_count));
+    return ash_device_find(runtime->found, runtime->found_count, name, out);
+}
+
 /* "cpu,opencl:0" or "auto": each name once, in the order given. */
 static enum ash_status open_devices(struct ash_runtime *runtime)
 {
@@ -22,7 +34,7 @@ static enum ash_status open_devices(struct ash_runtime *runtime)
         const struct ash_device_info *info;
         if (runtime->device_count == ASH_MAX_DEVICES)
             return ash_fail(ASH_ERR_LIMIT, "more than %d devices", ASH_MAX_DEVICES);
-        ASH_TRY(ash_device_find(runtime->found, runtime->found_count, name, &info));
+        ASH_TRY(find_device(runtime, name, &info));
         ASH_TRY(
             info->driver->open(info, &runtime->config, &runtime->device[runtime->device_count]));
         runtime->device_count++;
@@ -34,8 +46,8 @@ static enum ash_status open_runtime(struct ash_runtime *runtime)
 {
     ASH_TRY(ash_cpu_override_check());
     ASH_TRY(ash_topology_load(NULL, 0, &runtime->topology));
-    ASH_TRY(ash_devices_probe(
-        runtime->topology, runtime->found, ASH_MAX_DEVICES, &runtime->found_count));
+    ASH_TRY(ash_devices_probe_for(runtime->topology, runtime->config.device, runtime->found,
+        ASH_MAX_DEVICES, &runtime->found_count));
     return open_devices(runtime);
 }
 

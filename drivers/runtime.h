@@ -14,7 +14,7 @@ enum { ASH_MAX_DEVICES = 64 };
 struct ash_runtime {
     struct ash_config config; /* owned */
     struct ash_topology *topology;
-    struct ash_device_info found[ASH_MAX_DEVICES]; /* usable or not */
+    struct ash_device_info found[ASH_MAX_DEVICES]; /* that config.device can mean, usable or not */
     int found_count;
     struct ash_device *device[ASH_MAX_DEVICES]; /* in the order of config.device */
     int device_count;

@@ -96,6 +96,9 @@ static const struct ash_setting settings[] = {
         .help = "models known by name besides the built-in ones, in the form of those" },
     { PATH(cache_dir), .fallback = "$XDG_CACHE_HOME/ashlar", .unit = "DIRECTORY",
         .help = "where what can be made again is kept: measurements, compiled kernels" },
+    { PATH(kernel_dir), .fallback = "$XDG_DATA_HOME/ashlar/kernels", .unit = "DIRECTORY",
+        .help =
+            "programs built beforehand, for FPGAs; where given, every OpenCL device takes them" },
     { CHOICE(log_level), .choices = log_levels, .fallback = "warn", .unit = "LEVEL",
         .help = "least important messages to log" },
     { CHOICE(log_format), .choices = log_formats, .fallback = "text", .unit = "FORMAT",

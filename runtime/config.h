@@ -49,6 +49,7 @@ struct ash_config {
     char *models_dir;
     char *registry;
     char *cache_dir;
+    char *kernel_dir;
     int log_level;  /* enum ash_log_level */
     int log_format; /* enum ash_log_format */
     int color;      /* enum ash_color */

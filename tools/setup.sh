@@ -5,10 +5,11 @@
 # What building needs, what running needs besides, what testing needs besides. Debian 12 names.
 BUILD_PACKAGES=(gcc meson ninja-build pkg-config python3
     libcurl4-openssl-dev libedit-dev libhwloc-dev libjansson-dev libnuma-dev
-    libssl-dev libyaml-dev libzip-dev)
+    libssl-dev libyaml-dev libzip-dev opencl-c-headers)
 RUN_PACKAGES=(python3-pip ca-certificates)
 # shellcheck disable=SC2034 # check uses it
-TEST_PACKAGES=(clang clang-format git libclang-rt-14-dev libcriterion-dev mandoc shellcheck)
+TEST_PACKAGES=(clang clang-format git libclang-rt-14-dev libcriterion-dev mandoc
+    ocl-icd-libopencl1 oclgrind pocl-opencl-icd shellcheck)
 
 say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
 

@@ -50,6 +50,31 @@ Test(drivers, an_unusable_device_says_why, .init = probe)
     cr_assert(strstr(ash_error(), "install one"));
 }
 
+Test(drivers, only_the_drivers_that_are_named_are_asked)
+{
+    static const struct {
+        const char *names;
+        const char *drivers; /* in their order */
+    } cases[] = {
+        { "auto", "cpu" },
+        { "cpu", "cpu" },
+        { "null:0", "null" },
+        { "null,cpu:0", "cpu null" },
+        { "nothing", "" },
+        { "", "" },
+        { ",", "" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char drivers[64] = "";
+        cr_assert_eq(ash_devices_probe_for(NULL, cases[i].names, devices, 8, &count), ASH_OK);
+        for (int k = 0; k < count; k++)
+            snprintf(drivers + strlen(drivers), sizeof drivers - strlen(drivers), "%s%s",
+                k ? " " : "", devices[k].driver->name);
+        cr_assert_str_eq(drivers, cases[i].drivers, "\"%s\" asked %s", cases[i].names, drivers);
+    }
+    cr_assert_eq(ash_devices_probe_for(NULL, "cpu", devices, 0, &count), ASH_ERR_LIMIT);
+}
+
 Test(drivers, too_little_room_is_an_error)
 {
     int found = -1;

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "drivers/opencl/opencl.h"
+
+#include "drivers/opencl/opencl_internal.h"
+#include "runtime/config.h"
+#include "runtime/memory.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- Taking a device into use ---- */
+
+/* The place that probe() has listed, found again by its number. */
+static enum ash_status find_entry(struct opencl_device *device)
+{
+    struct opencl_entry entry[OPENCL_MOST_DEVICES];
+    char name[sizeof device->base.info.name];
+    int count, index = device->base.info.index;
+    ASH_TRY(opencl_list(&device->api, entry, &count));
+    name[0] = '\0';
+    if (index < count)
+        opencl_device_text(&device->api, entry[index].id, CL_DEVICE_NAME, name, sizeof name);
+    for (int i = 0; i < count; i++)
+        if (i == index)
+            device->entry = entry[i];
+        else
+            opencl_list_finish(&device->api, &entry[i], 1);
+    if (strcmp(name, device->base.info.name) != 0)
+        return ash_fail(ASH_ERR_DEVICE, "opencl:%d was %s and is %s now: start again", index,
+            device->base.info.name, name[0] ? name : "gone");
+    return ASH_OK;
+}
+
+/* What a binary must have been built for. */
+static void identify(struct opencl_device *device)
+{
+    static const cl_device_info facts[] = { CL_DEVICE_NAME, CL_DEVICE_VENDOR, CL_DEVICE_VERSION,
+        CL_DRIVER_VERSION };
+    size_t at = 0;
+    for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) {
+        char text[120];
+        opencl_device_text(&device->api, device->entry.id, facts[i], text, sizeof text);
+        at += (size_t)snprintf(device->identity + at, sizeof device->identity - at, "%s\n", text);
+    }
+    uint64_t arithmetic =
+        opencl_device_number(&device->api, device->entry.id, CL_DEVICE_SINGLE_FP_CONFIG);
+    snprintf(device->options, sizeof device->options, "-cl-std=CL1.2%s",
+        arithmetic & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT ? " -cl-fp32-correctly-rounded-divide-sqrt"
+                                                         : "");
+}
+
+static enum ash_status make_queue(struct opencl_device *device)
+{
+    const struct opencl_api *api = &device->api;
+    cl_context_properties properties[] = { CL_CONTEXT_PLATFORM,
+        (cl_context_properties)device->entry.platform, 0 };
+    cl_command_queue_properties wanted =
+        opencl_device_number(api, device->entry.id, CL_DEVICE_QUEUE_PROPERTIES) &
+        CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE;
+    cl_int code;
+    device->context = api->CreateContext(properties, 1, &device->entry.id, NULL, NULL, &code);
+    ASH_TRY(opencl_check(device, code, "be opened"));
+    device->queue = api->CreateCommandQueue(device->context, device->entry.id, wanted, &code);
+    device->out_of_order = wanted != 0;
+    return opencl_check(device, code, "make a queue");
+}
+
+static bool is_given(const struct ash_config *config, const char *name)
+{
+    const struct ash_setting *first = ash_settings(), *setting = ash_setting_find(name);
+    return setting && config->source[setting - first] != ASH_SOURCE_DEFAULT;
+}
+
+/* Where programs come from: a folder of binaries, or source with a cache on disk. */
+static enum ash_status find_folders(struct opencl_device *device, const struct ash_config *config)
+{
+    cl_device_type type = opencl_device_number(&device->api, device->entry.id, CL_DEVICE_TYPE);
+    bool prebuilt =
+        (type & CL_DEVICE_TYPE_ACCELERATOR) != 0 ||
+        !opencl_device_number(&device->api, device->entry.id, CL_DEVICE_COMPILER_AVAILABLE) ||
+        is_given(config, "kernel_dir");
+    if (prebuilt)
+        device->kernel_dir = ash_strdup(config->kernel_dir);
+    else
+        device->cache_dir = ash_format("%s/opencl", config->cache_dir);
+    return device->kernel_dir || device->cache_dir ? ASH_OK : ash_fail_memory(256, "a path");
+}
+
+static enum ash_status open_device(struct opencl_device *device, const struct ash_config *config)
+{
+    ASH_TRY(opencl_api_open(NULL, &device->api));
+    ASH_TRY(find_entry(device));
+    identify(device);
+    ASH_TRY(make_queue(device));
+    if (config)
+        return find_folders(device, config);
+    struct ash_config defaults;
+    ASH_TRY(ash_config_init(&defaults));
+    enum ash_status status = find_folders(device, &defaults);
+    ash_config_finish(&defaults);
+    return status;
+}
+
+static void opencl_close(struct ash_device *device)
+{
+    struct opencl_device *self = (struct opencl_device *)device;
+    if (!self)
+        return;
+    const struct opencl_api *api = &self->api;
+    if (self->queue)
+        (void)api->Finish(self->queue);
+    for (int i = 0; i < 2; i++)
+        opencl_staging_release(self, &self->staging[i]);
+    opencl_staging_release(self, &self->batch_staging);
+    if (self->batch)
+        api->ReleaseMemObject(self->batch);
+    for (int i = 0; i < OPENCL_RING; i++)
+        if (self->ring[i])
+            api->ReleaseEvent(self->ring[i]);
+    opencl_programs_release(self);
+    if (self->queue)
+        api->ReleaseCommandQueue(self->queue);
+    if (self->context)
+        api->ReleaseContext(self->context);
+    if (self->entry.id)
+        opencl_list_finish(api, &self->entry, 1);
+    ash_free(self->cache_dir);
+    ash_free(self->kernel_dir);
+    ash_free(self);
+}
+
+static enum ash_status opencl_open(
+    const struct ash_device_info *info, const struct ash_config *config, struct ash_device **out)
+{
+    struct opencl_device *device = ash_alloc_zero(sizeof *device);
+    if (!device)
+        return ash_fail_memory(sizeof *device, "a device");
+    device->base = (struct ash_device){ .driver = &ash_driver_opencl, .info = *info };
+    enum ash_status status = open_device(device, config);
+    if (status != ASH_OK) {
+        opencl_close(&device->base);
+        return status;
+    }
+    *out = &device->base;
+    return ASH_OK;
+}
+
+/* ---- Kernels ---- */
+
+static void opencl_unload(struct ash_device *device, struct ash_loaded *loaded)
+{
+    const struct opencl_api *api = &((struct opencl_device *)device)->api;
+    struct opencl_loaded *self = (struct opencl_loaded *)loaded;
+    if (!self)
+        return;
+    for (int i = 0; i < OPENCL_MOST_ENTRIES; i++)
+        if (self->kernel[i])
+            api->ReleaseKernel(self->kernel[i]);
+    if (self->table)
+        api->ReleaseMemObject(self->table);
+    ash_free(self);
+}
+
+/* What the planner reads. */
+static void describe(struct opencl_loaded *loaded, const struct ash_device_variant *variant)
+{
+    const struct ash_device_op *op = loaded->op;
+    snprintf(loaded->name, sizeof loaded->name, "%s%s%s",
+        variant->name[0] ? variant->name : op->op->name, variant->layout[0] ? "-" : "",
+        variant->layout);
+    loaded->base = (struct ash_loaded){ .kernel = loaded->name,
+        .activation = loaded->args.in[0].type,
+        .reads_packed = op->reads_packed };
+    if (!op->packed_input || loaded->args.in[op->packed_input].rank == 0)
+        return;
+    loaded->base.packed_input = op->packed_input;
+    loaded->base.packed_bytes = (size_t)op->pieces(&loaded->args) * op->piece_bytes(&loaded->args);
+    loaded->base.layout = op->layout;
+}
+
+static enum ash_status make_kernels(
+    struct opencl_device *device, struct opencl_loaded *loaded, cl_program program)
+{
+    for (int i = 0; loaded->op->entries[i]; i++) {
+        cl_int code;
+        loaded->kernel[i] = device->api.CreateKernel(program, loaded->op->entries[i], &code);
+        ASH_TRY(ash_fail_in(
+            opencl_check(device, code, "find an entry point"), "%s", loaded->op->entries[i]));
+    }
+    return ASH_OK;
+}
+
+static enum ash_status load_kernels(struct opencl_device *device, struct opencl_loaded *loaded)
+{
+    struct ash_device_variant variant;
+    cl_program program;
+    loaded->op->choose(&loaded->args, &variant);
+    describe(loaded, &variant);
+    ASH_TRY(opencl_program_get(device, loaded->op, &variant, &program));
+    ASH_TRY(make_kernels(device, loaded, program));
+    if (loaded->op->packed_input && !loaded->base.packed_input)
+        return opencl_table_make(device, loaded);
+    return ASH_OK;
+}
+
+static enum ash_status opencl_load(struct ash_device *device, const struct ash_op *op,
+    const struct ash_args *args, struct ash_loaded **out)
+{
+    struct ash_tensor result;
+    ASH_TRY(ash_op_infer(op, args, &result));
+    const struct ash_device_op *found = ash_device_op_find(op);
+    if (!found || (result.rank && result.type != args->out.type) || !found->accepts(args))
+        return ash_fail(
+            ASH_ERR_UNSUPPORTED, "%s: there is no kernel for devices of these types", op->name);
+    struct opencl_loaded *loaded = ash_alloc_zero(sizeof *loaded);
+    if (!loaded)
+        return ash_fail_memory(sizeof *loaded, "a kernel");
+    loaded->op = found;
+    loaded->args = *args;
+    enum ash_status status = load_kernels((struct opencl_device *)device, loaded);
+    if (status != ASH_OK) {
+        opencl_unload(device, &loaded->base);
+        return status;
+    }
+    *out = &loaded->base;
+    return ASH_OK;
+}
+
+const struct ash_driver ash_driver_opencl = {
+    .name = "opencl",
+    .probe = opencl_probe,
+    .open = opencl_open,
+    .close = opencl_close,
+    .alloc = opencl_alloc,
+    .free = opencl_free,
+    .load = opencl_load,
+    .unload = opencl_unload,
+    .upload = opencl_upload,
+    .launch = opencl_launch,
+    .copy = opencl_copy,
+    .wait = opencl_wait,
+    .compile = opencl_compile,
+    .run = opencl_run,
+    .discard = opencl_discard,
+};

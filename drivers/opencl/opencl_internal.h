@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "drivers/device/device_op.h"
+#include "drivers/opencl/opencl_api.h"
+#include "runtime/driver.h"
+#include "runtime/trace.h"
+
+#include <stdbool.h>
+
+/* ---- Discovery: opencl_probe.c ---- */
+
+enum { OPENCL_MOST_DEVICES = 32 };
+
+/* A device, or a part of one, where the loader has it. */
+struct opencl_entry {
+    cl_platform_id platform;
+    cl_device_id id;
+    bool is_part; /* to be released */
+};
+
+/* Lists every device of every platform, parts instead of their wholes where ASHLAR_OPENCL_SPLIT says so.
+ * ASH_ERR_NOT_FOUND if the loader knows no platform; then and without devices *count is 0. */
+enum ash_status opencl_list(
+    const struct opencl_api *api, struct opencl_entry out[OPENCL_MOST_DEVICES], int *count);
+void opencl_list_finish(const struct opencl_api *api, struct opencl_entry *entry, int count);
+
+/* Text of a device, "" where there is none; printable ASCII, cut to `capacity`. */
+void opencl_device_text(
+    const struct opencl_api *api, cl_device_id id, cl_device_info what, char *out, size_t capacity);
+uint64_t opencl_device_number(const struct opencl_api *api, cl_device_id id, cl_device_info what);
+
+enum ash_status opencl_probe(
+    const struct ash_topology *topology, struct ash_device_info *out, int capacity, int *count);
+
+/* ---- A device in use ---- */
+
+/* A variant of an operator's source, built. */
+struct opencl_program {
+    struct opencl_program *next;
+    char name[40];
+    cl_program program;
+};
+
+/* Host memory that the device reads fast. */
+struct opencl_staging {
+    cl_mem memory;
+    void *host;
+    size_t size_bytes;
+    cl_event busy; /* the copy that reads it; NULL = none */
+};
+
+enum { OPENCL_RING = 64, OPENCL_MOST_ENTRIES = 4 };
+
+struct opencl_device {
+    struct ash_device base;
+    struct opencl_api api;
+    struct opencl_entry entry;
+    cl_context context;
+    cl_command_queue queue;
+    bool out_of_order;
+    bool unordered; /* work was queued that the next must wait for */
+    bool lost;
+    uint64_t queued;                 /* the timeline */
+    uint64_t waited;                 /* of that, what has happened for sure */
+    cl_event ring[OPENCL_RING];      /* of the last ones, by value */
+    struct opencl_program *programs; /* owned */
+    struct opencl_staging staging[2], batch_staging;
+    cl_mem batch;
+    size_t batch_bytes;
+    char *cache_dir;    /* owned; NULL = none */
+    char *kernel_dir;   /* owned; NULL = programs are built from source */
+    char identity[512]; /* platform, device and driver with their versions: what a binary is for */
+    char options[96];   /* for every build */
+};
+
+struct opencl_buffer {
+    struct ash_buffer base;
+    cl_mem memory;
+};
+
+struct opencl_loaded {
+    struct ash_loaded base;
+    const struct ash_device_op *op;
+    struct ash_args args; /* as load() was given them */
+    char name[96];
+    cl_kernel kernel[OPENCL_MOST_ENTRIES];
+    cl_mem table; /* the packed input, where the step has none */
+};
+
+/* ASH_ERR_NO_MEMORY or ASH_ERR_DEVICE with what to do, by the code of a call that failed; notes a lost
+ * device. `what` completes "cannot ...". ASH_OK for CL_SUCCESS. */
+enum ash_status opencl_check(struct opencl_device *device, cl_int code, const char *what);
+
+/* opencl_cache.c: programs on disk. ASH_ERR_NOT_FOUND where there is none for this key, or a damaged one. *out is the
+ * caller's to ash_free(). */
+enum ash_status opencl_cache_read(const char *directory, const char *name, const char *key,
+    unsigned char **out, size_t *out_bytes);
+enum ash_status opencl_cache_write(const char *directory, const char *name, const char *key,
+    const unsigned char *binary, size_t binary_bytes);
+/* FNV-1a; `hash` is what came before. */
+#define OPENCL_HASH_BEGIN 0xcbf29ce484222325u
+uint64_t opencl_hash(uint64_t hash, const void *bytes, size_t length);
+/* A whole file of at most `most` bytes; likewise to ash_free(). ASH_ERR_NOT_FOUND, ASH_ERR_IO. */
+enum ash_status opencl_file_read(
+    const char *path, size_t most, unsigned char **out, size_t *out_bytes);
+
+/* opencl_program.c: the program of a variant, built, read from the cache or from the kernel folder;
+ * the device keeps it. */
+enum ash_status opencl_program_get(struct opencl_device *device, const struct ash_device_op *op,
+    const struct ash_device_variant *variant, cl_program *out);
+/* The binary of a built program; *out is the
+ * caller's to ash_free(). */
+enum ash_status opencl_program_binary(
+    struct opencl_device *device, cl_program program, unsigned char **out, size_t *out_bytes);
+void opencl_programs_release(struct opencl_device *device);
+
+/* opencl_memory.c */
+enum ash_status opencl_alloc(
+    struct ash_device *device, size_t size_bytes, enum ash_memory_use use, struct ash_buffer **out);
+void opencl_free(struct ash_buffer *buffer);
+enum ash_status opencl_upload(struct ash_device *device, const struct ash_loaded *loaded, int input,
+    const struct ash_tensor *weight, struct ash_place to);
+/* Makes the packed input of a step that has none. */
+enum ash_status opencl_table_make(struct opencl_device *device, struct opencl_loaded *loaded);
+/* At least `size_bytes`, and nobody reads it any more. */
+enum ash_status opencl_staging_get(
+    struct opencl_device *device, struct opencl_staging *staging, size_t size_bytes);
+void opencl_staging_release(struct opencl_device *device, struct opencl_staging *staging);
+
+/* opencl_queue.c: the timeline. order() makes what comes next wait for all that was queued; note() puts
+ * `event` (taken over) behind the timeline's next value. */
+enum ash_status opencl_order(struct opencl_device *device);
+struct ash_event opencl_note(struct opencl_device *device, cl_event event);
+enum ash_status opencl_wait(struct ash_device *device, struct ash_event event);
+enum ash_status opencl_copy(struct ash_device *device, struct ash_place to, struct ash_place from,
+    size_t size_bytes, const struct ash_event *after, int after_count, struct ash_event *done);
+/* Before work is queued: `after` of other devices, and whether this one is lost. */
+enum ash_status opencl_begin(
+    struct opencl_device *device, const struct ash_event *after, int after_count);
+
+/* opencl_run.c */
+enum ash_status opencl_launch(struct ash_device *device, const struct ash_step *step,
+    const struct ash_batch *batch, const struct ash_event *after, int after_count,
+    struct ash_event *done);
+enum ash_status opencl_compile(struct ash_device *device, const struct ash_step *steps,
+    int32_t count, struct ash_trace *trace, struct ash_program **out);
+enum ash_status opencl_run(struct ash_device *device, struct ash_program *program,
+    const struct ash_batch *batch, const struct ash_event *after, int after_count,
+    struct ash_event *done);
+void opencl_discard(struct ash_device *device, struct ash_program *program);

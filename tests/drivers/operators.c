@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every operator's table of cases (tests/kernels/<op>.c) on every usable device of this machine: the
+ * result is the reference's within the operator's tolerance, a sequence alone has the same bits as
+ * among others, and an output that takes an input's place the same as one that does not. Where a device
+ * cannot run a case, load() says so and it is left out.
+ */
+#include "drivers/drivers.h"
+#include "tests/support/check_internal.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <string.h>
+
+enum { MAX_DEVICES = 16, OFFSET = 64 }; /* no buffer's contents begin where the buffer does */
+
+/* A call of the check engine on a device. */
+struct device_call {
+    struct ash_device *device;
+    struct ash_step step;
+    struct ash_buffer *in[ASH_MAX_INPUTS], *out;
+};
+
+static struct ash_place allocate(
+    struct ash_device *device, size_t size_bytes, struct ash_buffer **buffer, void **data)
+{
+    cr_assert_eq(device->driver->alloc(device, size_bytes + OFFSET, ASH_MEMORY_STATE, buffer),
+        ASH_OK, "%s", ash_error());
+    *data = (*buffer)->host ? (char *)(*buffer)->host + OFFSET : NULL;
+    return (struct ash_place){ *buffer, OFFSET };
+}
+
+static void copy_now(
+    struct ash_device *device, struct ash_place to, struct ash_place from, size_t size_bytes)
+{
+    struct ash_event done;
+    cr_assert_eq(device->driver->copy(device, to, from, size_bytes, NULL, 0, &done), ASH_OK);
+    cr_assert_eq(device->driver->wait(device, done), ASH_OK, "%s", ash_error());
+}
+
+static void place_input(struct device_call *on, const struct call *call, int i)
+{
+    struct ash_tensor *tensor = &on->step.args.in[i], host = call->args.in[i];
+    const struct ash_loaded *loaded = on->step.loaded;
+    size_t bytes = ash_tensor_bytes(tensor);
+    bool packed = i > 0 && loaded->packed_input == i;
+    on->step.in[i] =
+        allocate(on->device, packed ? loaded->packed_bytes : bytes, &on->in[i], &tensor->data);
+    if (host.rank == 4) { /* a cache is written as it lies */
+        struct ash_buffer memory = { .size_bytes = bytes, .host = host.data };
+        copy_now(on->device, on->step.in[i], (struct ash_place){ &memory, 0 }, bytes);
+        return;
+    }
+    cr_assert_eq(on->device->driver->upload(on->device, loaded, i, &host, on->step.in[i]), ASH_OK,
+        "%s", ash_error());
+}
+
+static void device_call_finish(struct device_call *on)
+{
+    const struct ash_driver *driver = on->device->driver;
+    for (int i = 0; i < ASH_MAX_INPUTS; i++)
+        driver->free(on->in[i]);
+    driver->free(on->out);
+    driver->unload(on->device, on->step.loaded);
+}
+
+/* Runs `call` on the device and writes the results back into its memory; `place` >= 0: the output in
+ * the memory of that input. False where the device cannot. */
+static bool run_on(
+    struct ash_device *device, const struct problem *problem, struct call *call, int place)
+{
+    const struct ash_driver *driver = device->driver;
+    struct device_call on = { .device = device };
+    struct ash_tensor *out = &on.step.args.out;
+    on.step =
+        (struct ash_step){ .name = problem->row->name, .op = problem->op, .args = call->args };
+    enum ash_status status = driver->load(device, problem->op, &call->args, &on.step.loaded);
+    cr_assert(status == ASH_OK || status == ASH_ERR_UNSUPPORTED, "%s", ash_error());
+    if (status != ASH_OK)
+        return false;
+    if (on.step.loaded->activation != call->args.in[0].type) {
+        driver->unload(device, on.step.loaded); /* conversions are the planner's */
+        return false;
+    }
+    for (int i = 0; i < ASH_MAX_INPUTS; i++)
+        if (call->args.in[i].rank > 0)
+            place_input(&on, call, i);
+    if (place >= 0) {
+        on.step.out = on.step.in[place];
+        out->data = on.step.args.in[place].data;
+    } else if (out->rank > 0) {
+        on.step.out = allocate(device, ash_tensor_bytes(out), &on.out, &out->data);
+    }
+    struct ash_event done;
+    cr_assert_eq(
+        driver->launch(device, &on.step, &call->batch, NULL, 0, &done), ASH_OK, "%s", ash_error());
+    cr_assert_eq(driver->wait(device, done), ASH_OK, "%s", ash_error());
+    for (int input = -1; input < ASH_MAX_INPUTS; input++) {
+        struct ash_tensor result = call_result(call, problem->op, input);
+        struct ash_buffer memory = { .size_bytes = ash_tensor_bytes(&result), .host = result.data };
+        if (result.rank > 0)
+            copy_now(device, (struct ash_place){ &memory, 0 },
+                input < 0 ? on.step.out : on.step.in[input], memory.size_bytes);
+    }
+    device_call_finish(&on);
+    return true;
+}
+
+static void compare(const struct ash_device *device, const struct problem *problem,
+    const struct call *call, const struct expected *expected)
+{
+    for (int input = -1; input < ASH_MAX_INPUTS; input++) {
+        struct ash_tensor result = call_result(call, problem->op, input);
+        if (result.rank == 0 || (problem->kind->unknown && result.type != ASH_I32))
+            continue;
+        int64_t count = ash_tensor_elements(&result);
+        float *got = calloc((size_t)count + 1, sizeof *got);
+        call_values(problem->row, &result, input, got);
+        for (int64_t i = 0; i < count; i++) {
+            float want = expected->values[1 + input][i], bound = expected->bound[1 + input][i];
+            bool near = isnan(want) || isinf(want) ? isnan(got[i]) == isnan(want)
+                                                   : fabsf(got[i] - want) <= bound;
+            cr_assert(near, "%s:%d, %s, case \"%s\", input \"%s\": element %lld is %.9g, not %.9g",
+                device->driver->name, device->info.index, problem->op->name, problem->row->name,
+                problem->kind->name, (long long)i, (double)got[i], (double)want);
+        }
+        free(got);
+    }
+}
+
+/* A sequence or a part of it alone, against its rows of the whole. */
+static void check_alone(struct ash_device *device, const struct problem *problem,
+    const struct call *whole, struct piece piece)
+{
+    struct selection one = { .count = 1, .piece = { piece } };
+    struct call call;
+    call_init(&call, problem, &one, NULL, ASH_F32, 0, 0);
+    cr_assert(run_on(device, problem, &call, -1));
+    const struct ash_tensor *out = &call.args.out;
+    bool tokens = out->extent == ASH_EXTENT_TOKENS, outputs = out->extent == ASH_EXTENT_OUTPUTS;
+    size_t bytes = tokens || outputs ? ash_tensor_bytes(out) / (size_t)out->dim[0] : 0;
+    for (int64_t r = 0; bytes && r < out->dim[0]; r++) {
+        int64_t row = tokens ? call.token_row[r] : call.output_row[r];
+        cr_assert_arr_eq((char *)out->data + (size_t)r * bytes,
+            (char *)whole->args.out.data + (size_t)row * bytes, bytes,
+            "%s:%d, %s, case \"%s\": %d tokens of sequence %d alone have other bits",
+            device->driver->name, device->info.index, problem->op->name, problem->row->name,
+            piece.tokens, piece.span);
+    }
+    call_finish(&call);
+}
+
+/* Each sequence alone; without any, the first and last row and all but one, which devices may run by
+ * other kernels than many. */
+static void check_invariance(
+    struct ash_device *device, const struct problem *problem, const struct call *whole)
+{
+    int32_t tokens = problem->tokens;
+    for (int span = 0; problem->spans > 1 && span < problem->spans; span++)
+        check_alone(device, problem, whole, (struct piece){ span, 0, problem->span[span].tokens });
+    if (problem->spans > 1 || problem->op->needs_batch || tokens < 2)
+        return;
+    check_alone(device, problem, whole, (struct piece){ 0, 0, 1 });
+    check_alone(device, problem, whole, (struct piece){ 0, tokens - 1, 1 });
+    check_alone(device, problem, whole, (struct piece){ 0, 0, tokens - 1 });
+}
+
+static void check_in_place(
+    struct ash_device *device, const struct problem *problem, const struct call *whole)
+{
+    struct selection all = selection_all(problem);
+    for (int i = 0; i < problem->op->inputs; i++) {
+        const struct ash_tensor *in = &whole->args.in[i], *out = &whole->args.out;
+        if (!(problem->op->in_place >> i & 1) || in->rank != out->rank || in->type != out->type ||
+            memcmp(in->dim, out->dim, sizeof in->dim) != 0)
+            continue;
+        struct call call;
+        call_init(&call, problem, &all, NULL, ASH_F32, 0, 0);
+        cr_assert(run_on(device, problem, &call, i));
+        cr_assert_arr_eq(call.args.out.data, out->data, ash_tensor_bytes(out),
+            "%s:%d, %s, case \"%s\": in the place of input %d it has other bits",
+            device->driver->name, device->info.index, problem->op->name, problem->row->name, i);
+        call_finish(&call);
+    }
+}
+
+/* Returns whether the device ran the case. */
+static bool check_kind(struct ash_device *device, const struct ash_op *op,
+    const struct ash_case *row, const struct kind *kind)
+{
+    struct problem problem;
+    struct call call;
+    problem_init(&problem, op, row, kind, false);
+    struct selection all = selection_all(&problem);
+    call_init(&call, &problem, &all, NULL, ASH_F32, 0, 0);
+    bool ran = run_on(device, &problem, &call, -1);
+    if (ran) {
+        struct expected expected;
+        expected_init(&expected, &problem);
+        compare(device, &problem, &call, &expected);
+        expected_finish(&expected);
+        if (kind->bits) {
+            check_invariance(device, &problem, &call);
+            check_in_place(device, &problem, &call);
+        }
+    }
+    call_finish(&call);
+    problem_finish(&problem);
+    return ran;
+}
+
+static void check_operator(
+    struct ash_device *device, const struct ash_op *op, const struct ash_case *cases)
+{
+    int ran = 0, left_out = 0;
+    for (const struct ash_case *row = cases; row->name; row++) {
+        if (row->expect != ASH_OK || row->bench)
+            continue;
+        bool runs = check_kind(device, op, row, &check_kinds[0]);
+        for (int k = 1; runs && k < check_kind_count; k++)
+            check_kind(device, op, row, &check_kinds[k]);
+        ran += runs;
+        left_out += !runs;
+    }
+    fprintf(stderr, "%s on %s:%d: %d cases, %d that it cannot run\n", op->name,
+        device->driver->name, device->info.index, ran, left_out);
+}
+
+static void check_everywhere(const struct ash_op *op, const struct ash_case *cases)
+{
+    struct ash_device_info info[MAX_DEVICES];
+    int count;
+    cr_assert_eq(ash_devices_probe(NULL, info, MAX_DEVICES, &count), ASH_OK, "%s", ash_error());
+    for (int i = 0; i < count; i++) {
+        struct ash_device *device;
+        if (!info[i].usable)
+            continue;
+        cr_assert_eq(info[i].driver->open(&info[i], NULL, &device), ASH_OK, "%s", ash_error());
+        check_operator(device, op, cases);
+        device->driver->close(device);
+    }
+}
+
+#define ASH_OP(name)                                                                               \
+    extern const struct ash_op ash_op_##name;                                                      \
+    extern const struct ash_case ash_cases_##name[];                                               \
+    Test(operators, name)                                                                          \
+    {                                                                                              \
+        check_everywhere(&ash_op_##name, ash_cases_##name);                                        \
+    }
+#include "kernels/ops.inc"
+#undef ASH_OP
