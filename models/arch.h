@@ -3,6 +3,7 @@
 
 #include "kernels/rope/rope.h"
 #include "models/gguf.h"
+#include "models/yarn.h"
 #include "scheduler/graph.h"
 
 /*
@@ -25,9 +26,11 @@ struct ash_model_shape {
     int64_t head_size;    /* D */
     float norm_epsilon;
     struct ash_rope_params rope; /* of one kv head set; heads is filled in where it is used */
+    struct ash_yarn yarn;        /* its factors are a weight of the graph */
+    int window; /* positions that a token sees, itself among them; 0 = all before it */
 };
 
-/* What build() works with. */
+/* What build() works with; the file and the shape outlive the plan. */
 struct ash_build {
     const struct ash_gguf *file;
     const struct ash_model_shape *shape;

@@ -203,9 +203,8 @@ enum { FOLIO_BYTES = 2 << 20 };
 void ash_gguf_release(const struct ash_gguf *gguf, const struct ash_tensor *tensor)
 {
     const uint8_t *data = tensor->data;
-    if (gguf->fd < 0 || !data)
+    if (gguf->fd < 0 || !data || data < gguf->bytes || data >= gguf->bytes + gguf->size_bytes)
         return;
-    assert(data >= gguf->bytes && data < gguf->bytes + gguf->size_bytes);
     /* Outwards to whole folios: the system has mapped those of the first and the last page, and what
      * neighbours still need comes back when they read it. */
     uintptr_t base = (uintptr_t)gguf->bytes;

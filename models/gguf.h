@@ -186,7 +186,8 @@ enum ash_status ash_gguf_find_tensor(
 
 /*
  * Tells the kernel that the tensor's pages are not needed for now, after a kernel's pack() has copied
- * them, so that weights do not count twice in RSS. Reading them again stays correct.
+ * them, so that weights do not count twice in RSS. Reading them again stays correct. A tensor that was
+ * made by an architecture instead of read is left alone.
  */
 void ash_gguf_release(const struct ash_gguf *gguf, const struct ash_tensor *tensor);
 

@@ -89,6 +89,30 @@ static enum ash_status read_vocabulary(const struct ash_gguf *file, struct ash_m
     return ASH_OK;
 }
 
+/* Its scale of q and k is applied to their product, which needs all of a head to turn. */
+static enum ash_status read_yarn(
+    const struct ash_gguf *file, uint32_t dims, float base, struct ash_model_shape *shape)
+{
+    if (dims != shape->head_size)
+        return ash_fail(ASH_ERR_UNSUPPORTED,
+            "%s: YaRN where %u of a head's %lld channels turn; this build knows it where all do",
+            ash_gguf_path(file), dims, (long long)shape->head_size);
+    if (ash_gguf_has_tensor(file, "rope_freqs.weight"))
+        return ash_fail(ASH_ERR_UNSUPPORTED,
+            "%s: YaRN and rope_freqs.weight, either of which stretches the context, in one file",
+            ash_gguf_path(file));
+    return ash_yarn_read(file, (int)dims, base, &shape->yarn);
+}
+
+/* A window as wide as the context is none; Mistral's first models have one of 4,096. */
+static enum ash_status read_window(const struct ash_gguf *file, struct ash_model_shape *shape)
+{
+    uint32_t window;
+    ASH_TRY(ash_gguf_get_u32_or(file, ".attention.sliding_window", 0, 0, UINT32_MAX, &window));
+    shape->window = window < shape->context ? (int)window : 0;
+    return ASH_OK;
+}
+
 static enum ash_status read_rope(const struct ash_gguf *file, struct ash_model_shape *shape)
 {
     uint32_t dims;
@@ -102,11 +126,13 @@ static enum ash_status read_rope(const struct ash_gguf *file, struct ash_model_s
     if (dims % 2 != 0)
         return ash_fail(ASH_ERR_FORMAT, "%s: RoPE turns pairs; its %u dimensions are odd",
             ash_gguf_path(file), dims);
-    bool linear = ash_gguf_string_is(scaling, "linear");
-    if (!linear && !ash_gguf_string_is(scaling, "none"))
+    bool linear = ash_gguf_string_is(scaling, "linear"), yarn = ash_gguf_string_is(scaling, "yarn");
+    if (!linear && !yarn && !ash_gguf_string_is(scaling, "none"))
         return ash_fail(ASH_ERR_UNSUPPORTED,
-            "%s: RoPE scaling '%.*s'; this build knows none, linear", ash_gguf_path(file),
+            "%s: RoPE scaling '%.*s'; this build knows none, linear, yarn", ash_gguf_path(file),
             (int)(scaling.length < 32 ? scaling.length : 32), scaling.text);
+    if (yarn)
+        ASH_TRY(read_yarn(file, dims, base, shape));
     shape->rope = (struct ash_rope_params){
         .head_size = (int)shape->head_size,
         .dims = (int)dims,
@@ -122,6 +148,7 @@ static enum ash_status read_shape(const struct ash_gguf *file, struct ash_model_
     struct ash_model_shape shape = { 0 };
     ASH_TRY(read_counts(file, &shape));
     ASH_TRY(read_vocabulary(file, &shape));
+    ASH_TRY(read_window(file, &shape));
     ASH_TRY(read_rope(file, &shape));
     ASH_TRY(ash_gguf_get_f32(
         file, ".attention.layer_norm_rms_epsilon", 1e-12f, 1, &shape.norm_epsilon));
@@ -174,8 +201,11 @@ static ash_value attend(struct ash_build *build, int64_t layer, ash_value x, ash
     rope.heads = (int)shape->kv_heads;
     add(build, layer, "kv_write", &ash_op_kv_write, (ash_value[]){ k, v, keys, values, factors }, 5,
         &(struct ash_kv_write_params){ .rope = rope });
+    float magnitude = shape->yarn.used ? shape->yarn.magnitude : 1; /* of q and of k */
     return add(build, layer, "attention", &ash_op_attention, (ash_value[]){ q, keys, values }, 3,
-        &(struct ash_attention_params){ .heads = (int)shape->heads, .scale = 1 / sqrtf((float)d) });
+        &(struct ash_attention_params){ .heads = (int)shape->heads,
+            .scale = magnitude * magnitude / sqrtf((float)d),
+            .window = shape->window });
 }
 
 static ash_value layer(struct ash_build *build, int64_t index, ash_value x, ash_value factors)
@@ -196,10 +226,24 @@ static ash_value layer(struct ash_build *build, int64_t index, ash_value x, ash_
     return add(build, index, "ffn_residual", &ash_op_add, (ash_value[]){ y, x }, 2, NULL);
 }
 
+static ash_value add_yarn_factors(struct ash_build *build)
+{
+    const struct ash_model_shape *shape = build->shape;
+    struct ash_tensor factors;
+    enum ash_status status =
+        ash_tensor_init(ASH_F32, 1, (int64_t[]){ shape->rope.dims / 2 }, &factors);
+    if (status != ASH_OK)
+        return ash_graph_fail(build->graph, status);
+    factors.data = (void *)(uintptr_t)shape->yarn.factor; /* weights are only read */
+    return ash_graph_weight(build->graph, "yarn", &factors);
+}
+
 /* Turning divides by them: a file that holds a zero, a negative or no number is refused here. */
 static ash_value add_factors(struct ash_build *build)
 {
     int64_t count = build->shape->rope.dims / 2;
+    if (build->shape->yarn.used)
+        return add_yarn_factors(build);
     ash_value factors = ash_build_optional(build, count, 0, "rope_freqs.weight");
     if (factors == ASH_NO_VALUE)
         return ASH_NO_VALUE;

@@ -31,6 +31,13 @@ static void on_release(void *context, const struct ash_tensor *weight)
     ash_gguf_release(((struct loading *)context)->model->file, weight);
 }
 
+/* Pages for every sequence's whole context, and one more each so that a cached prefix survives. */
+static int64_t count_pages(const struct ash_model *model)
+{
+    int64_t each = ((int64_t)model->context + ASH_PAGE_POSITIONS - 1) / ASH_PAGE_POSITIONS + 1;
+    return each * model->sequences;
+}
+
 /* The limits of this run, from the settings and what the model was trained for. */
 static enum ash_status choose_limits(
     struct ash_model *model, const struct ash_model_options *options)
@@ -48,6 +55,11 @@ static enum ash_status choose_limits(
         return ash_fail(ASH_ERR_ARGUMENT, "%d sessions at once; 1 to 4096 are possible", sequences);
     model->context = (int32_t)context;
     model->sequences = sequences;
+    if (count_pages(model) > INT32_MAX)
+        return ash_fail(ASH_ERR_LIMIT,
+            "%d sessions of %lld positions need %lld pages of cache; at most %d can be counted: lower "
+            "--context or take fewer sessions",
+            sequences, (long long)context, (long long)count_pages(model), INT32_MAX);
     model->batch_tokens =
         (int32_t)(config->batch_tokens < context ? config->batch_tokens : context);
     if (model->batch_tokens < sequences)
@@ -89,13 +101,6 @@ static enum ash_status load_template(struct ash_model *model)
     snprintf(model->chat_error, sizeof model->chat_error, "%s: %s", ash_gguf_path(model->file),
         ash_error());
     return ASH_OK;
-}
-
-/* Pages for every sequence's whole context, and one more each so that a cached prefix survives. */
-static int32_t count_pages(const struct ash_model *model)
-{
-    int64_t each = (model->context + ASH_PAGE_POSITIONS - 1) / ASH_PAGE_POSITIONS + 1;
-    return (int32_t)(each * model->sequences);
 }
 
 static enum ash_status build_graph(struct ash_model *model, struct ash_graph *graph)
@@ -145,12 +150,14 @@ static enum ash_status load_weights(
         status = make_plan(model, graph, options);
     ash_graph_destroy(graph);
     ash_gguf_release_all(model->file);
+    if (status == ASH_OK) /* half of it may be another model's */
+        status = ash_gguf_check_unchanged(model->file);
     return status;
 }
 
 static enum ash_status make_engine(struct ash_model *model)
 {
-    ASH_TRY(ash_kv_cache_create(count_pages(model), model->context, &model->cache));
+    ASH_TRY(ash_kv_cache_create((int32_t)count_pages(model), model->context, &model->cache));
     return ash_engine_create(
         &(struct ash_engine_options){
             .plan = model->plan,

@@ -108,6 +108,10 @@ static const struct {
     { "tied", "2", "16", "f32", 1e-4f },
     { "wide", "1", "128", "f32", 1e-4f },
     { "wide", "2", "7", "f32", 1e-4f },
+    { "window", "1", "128", "f32", 1e-4f },
+    { "window", "2", "7", "f32", 1e-4f },
+    { "yarn", "1", "128", "f32", 1e-4f },
+    { "yarn", "2", "7", "f32", 1e-4f },
     { "tied", "2", "128", "f16", 1e-2f },
     { "wide", "2", "128", "f16", 1e-2f },
     { "wide", "2", "128", "q8_0", 1e-1f },
@@ -229,8 +233,10 @@ Test(llama, logits_do_not_depend_on_batch_threads_or_chunks)
 {
     static const char *const kv_types[] = { "f32", "f16", "q8_0" };
     for (int i = 0; i < 3; i++) {
-        if (i < 2) /* heads of 8 channels make no block of Q8_0 */
+        if (i < 2) { /* heads of 8 channels make no block of Q8_0 */
             check_invariance(data_path("tied.gguf"), kv_types[i]);
+            check_invariance(data_path("window.gguf"), kv_types[i]);
+        }
         check_invariance(data_path("wide.gguf"), kv_types[i]);
     }
 }
@@ -248,6 +254,36 @@ Test(llama, logits_of_the_default_model_do_not_depend_on_batch_threads_or_chunks
 }
 
 /* ---- Bad files ---- */
+
+/* The tiny checkpoint with another context_length, in memory. */
+static enum ash_status open_with_context(
+    struct ash_runtime *runtime, uint32_t context, struct ash_model **out)
+{
+    static _Alignas(8) char bytes[1 << 17];
+    static const char key[] = "llama.context_length";
+    static const struct ash_model_options options = { .load = { .sessions = 4096 } };
+    struct ash_gguf *file;
+    FILE *in = fopen(data_path("tied.gguf"), "rb");
+    cr_assert(in);
+    size_t size = fread(bytes, 1, sizeof bytes, in);
+    fclose(in);
+    char *at = memmem(bytes, size, key, strlen(key));
+    cr_assert(at);
+    memcpy(at + strlen(key) + 4, &context, sizeof context); /* behind the type */
+    cr_assert_eq(ash_gguf_open_memory("tied", bytes, size, &file), ASH_OK, "%s", ash_error());
+    return ash_model_open_file(runtime, file, &options, out);
+}
+
+Test(llama, more_pages_than_can_be_counted_are_refused)
+{
+    struct ash_setting_value settings[] = { { "threads", "1" }, { "context", "16777216" } };
+    struct ash_runtime *runtime;
+    struct ash_model *model;
+    cr_assert_eq(ash_runtime_create(settings, 2, &runtime), ASH_OK, "%s", ash_error());
+    cr_assert_eq(open_with_context(runtime, 1 << 28, &model), ASH_ERR_LIMIT);
+    cr_assert(strstr(ash_error(), "pages"), "%s", ash_error());
+    ash_runtime_destroy(runtime);
+}
 
 Test(llama, loading_survives_every_failed_allocation)
 {

@@ -22,6 +22,10 @@ MODELS = {
     "tied": dict(C=32, H=4, KV=2, D=8, F=64, L=2, base=10000.0, tied=True),
     # heads wider than C/H, frequency factors, biases, an output of its own
     "wide": dict(C=32, H=2, KV=1, D=32, F=96, L=3, base=500000.0, tied=False, factors=True, bias=True),
+    # tokens that see the last 20 positions
+    "window": dict(C=32, H=4, KV=2, D=8, F=64, L=2, base=10000.0, tied=True, window=20),
+    # YaRN: a context of 128 stretched to 512
+    "yarn": dict(C=32, H=2, KV=1, D=32, F=64, L=2, base=10000.0, tied=True, yarn=(4.0, 128)),
 }
 
 
@@ -68,9 +72,19 @@ def forward(m, w, tokens):
     def linear(x, name):
         return x @ w[name + ".weight"].T + w.get(name + ".bias", 0)
 
+    def yarn(frequency, s, context):  # arXiv 2309.00071, with the ramp of the authors' code
+        def pair(turns):  # that turns so often in the original context
+            return D * np.log(context / (turns * 2 * np.pi)) / (2 * np.log(m["base"]))
+        low, high = max(np.floor(pair(32)), 0), min(np.ceil(pair(1)), D - 1)
+        ramp = np.clip((np.arange(D // 2) - low) / (high - low), 0, 1)
+        return frequency / s * ramp + frequency * (1 - ramp), 0.1 * np.log(s) + 1
+
     def rope(x):  # (T, heads, D), neighbouring pairs
         frequency = m["base"] ** (-np.arange(0, D, 2) / D)
         frequency = frequency / w.get("rope_freqs.weight", 1)
+        if "yarn" in m:
+            frequency, magnitude = yarn(frequency, *m["yarn"])
+            x = x * magnitude
         angle = np.arange(T)[:, None] * frequency[None, :]
         cos, sin = np.cos(angle)[:, None, :], np.sin(angle)[:, None, :]
         out = x.copy()
@@ -81,6 +95,8 @@ def forward(m, w, tokens):
 
     x = w["token_embd.weight"][tokens]
     mask = np.triu(np.full((T, T), -np.inf), 1)
+    if "window" in m:
+        mask += np.tril(np.full((T, T), -np.inf), -m["window"])
     for i in range(m["L"]):
         b = f"blk.{i}."
         n = norm(x, b + "attn_norm")
@@ -112,6 +128,12 @@ def write(name, m, w):
     g.add_rope_dimension_count(m["D"])
     g.add_rope_freq_base(m["base"])
     g.add_layer_norm_rms_eps(1e-5)
+    if "window" in m:
+        g.add_sliding_window(m["window"])
+    if "yarn" in m:
+        g.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+        g.add_rope_scaling_factor(m["yarn"][0])
+        g.add_rope_scaling_orig_ctx_len(m["yarn"][1])
     g.add_vocab_size(VOCABULARY)
     tokens = ["Ġ"] + [chr(c) for c in range(0x21, 0x7E)] + ["!!", "<end>"]
     g.add_tokenizer_model("gpt2")
