@@ -105,6 +105,19 @@ static void *take(struct ash_pool *pool, size_t bytes)
     return memory;
 }
 
+/* Activations of 1 in whatever type a kernel reads: A8 holds sums that must be those of its numbers. */
+static enum ash_status fill_activations(const struct ash_tensor *tensor)
+{
+    float row[COLUMNS];
+    const int64_t columns = ash_tensor_columns(tensor);
+    for (int64_t i = 0; i < columns; i++)
+        row[i] = 1;
+    for (int64_t r = 0; r < ash_tensor_rows(tensor); r++)
+        ASH_TRY(ash_from_float(tensor->type, row, columns,
+            (char *)tensor->data + (size_t)r * ash_tensor_row_bytes(tensor)));
+    return ASH_OK;
+}
+
 /* Gives an input its data, in the kernel's layout where it has one for that. */
 static enum ash_status place(
     struct ash_pool *pool, const struct ash_kernel *kernel, int input, struct ash_tensor *tensor)
@@ -113,7 +126,9 @@ static enum ash_status place(
         return ASH_OK;
     if (!(tensor->data = take(pool, ash_tensor_bytes(tensor))))
         return ASH_ERR_NO_MEMORY;
-    if (input == 0 || kernel->packed_input != input)
+    if (input == 0)
+        return fill_activations(tensor);
+    if (kernel->packed_input != input)
         return ASH_OK;
     void *packed = take(pool, kernel->pack_bytes(tensor));
     if (!packed)
