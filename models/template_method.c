@@ -4,10 +4,6 @@
 #include <string.h>
 #include <wctype.h>
 
-#define METHOD(name)                                                                               \
-    static enum ash_status name(struct jinja_run *run, struct jinja_value self,                    \
-        const struct jinja_arguments *arguments, struct jinja_value *out)
-
 /* Absent and None alike. */
 static bool given(struct jinja_value value)
 {
@@ -16,59 +12,31 @@ static bool given(struct jinja_value value)
 
 /* ---- Case ------------------------------------------------------------------------------------- */
 
-/* In the template's locale, which the run has set; one character for one. */
-static uint32_t change(uint32_t code, enum jinja_case to, bool first)
-{
-    bool upper = to == JINJA_UPPER || ((to == JINJA_CAPITALIZE || to == JINJA_TITLE) && first);
-    if (to == JINJA_SWAP)
-        upper = iswlower((wint_t)code);
-    return upper ? towupper((wint_t)code) : towlower((wint_t)code);
-}
-
-enum ash_status ash_jinja_change_case(
-    struct jinja_run *run, struct jinja_text text, enum jinja_case to, struct jinja_value *out)
-{
-    struct jinja_text changed = { 0 };
-    bool first = true;
-    ASH_TRY(ash_jinja_spend(run, text.length / 16));
-    for (size_t at = 0, bytes; at < text.length; at += bytes) {
-        uint32_t code = ash_jinja_char(text, at);
-        bytes = ash_jinja_char_bytes(text, at);
-        uint32_t other = change(code, to, first);
-        if (other == code)
-            ASH_TRY(ash_jinja_append(&run->arena, &changed, ash_jinja_slice(text, at, bytes)));
-        else
-            ASH_TRY(ash_jinja_append_char(&run->arena, &changed, other, ash_jinja_marks(text)[at]));
-        first = to == JINJA_TITLE && !iswalpha((wint_t)code);
-    }
-    return ash_jinja_text_value(&run->arena, changed, out);
-}
-
-METHOD(call_upper)
+JINJA_METHOD(call_upper)
 {
     (void)arguments;
     return ash_jinja_change_case(run, *self.text, JINJA_UPPER, out);
 }
 
-METHOD(call_lower)
+JINJA_METHOD(call_lower)
 {
     (void)arguments;
     return ash_jinja_change_case(run, *self.text, JINJA_LOWER, out);
 }
 
-METHOD(call_capitalize)
+JINJA_METHOD(call_capitalize)
 {
     (void)arguments;
     return ash_jinja_change_case(run, *self.text, JINJA_CAPITALIZE, out);
 }
 
-METHOD(call_title)
+JINJA_METHOD(call_title)
 {
     (void)arguments;
     return ash_jinja_change_case(run, *self.text, JINJA_TITLE, out);
 }
 
-METHOD(call_swapcase)
+JINJA_METHOD(call_swapcase)
 {
     (void)arguments;
     return ash_jinja_change_case(run, *self.text, JINJA_SWAP, out);
@@ -88,22 +56,22 @@ static enum ash_status strip(struct jinja_run *run, struct jinja_value self,
         &run->arena, ash_jinja_strip(*self.text, has_set ? &set : NULL, side), out);
 }
 
-METHOD(call_strip)
+JINJA_METHOD(call_strip)
 {
     return strip(run, self, arguments, JINJA_BOTH, out);
 }
 
-METHOD(call_lstrip)
+JINJA_METHOD(call_lstrip)
 {
     return strip(run, self, arguments, JINJA_LEFT, out);
 }
 
-METHOD(call_rstrip)
+JINJA_METHOD(call_rstrip)
 {
     return strip(run, self, arguments, JINJA_RIGHT, out);
 }
 
-METHOD(call_removeprefix)
+JINJA_METHOD(call_removeprefix)
 {
     struct jinja_text end, text = *self.text;
     ASH_TRY(ash_jinja_want_text(arguments->value[0], "removeprefix's argument", &end));
@@ -112,7 +80,7 @@ METHOD(call_removeprefix)
     return ash_jinja_text_value(&run->arena, text, out);
 }
 
-METHOD(call_removesuffix)
+JINJA_METHOD(call_removesuffix)
 {
     struct jinja_text end, text = *self.text;
     ASH_TRY(ash_jinja_want_text(arguments->value[0], "removesuffix's argument", &end));
@@ -142,12 +110,12 @@ static enum ash_status any_end(struct jinja_run *run, struct jinja_value self,
     return ASH_OK;
 }
 
-METHOD(call_startswith)
+JINJA_METHOD(call_startswith)
 {
     return any_end(run, self, arguments->value[0], ash_jinja_starts, out);
 }
 
-METHOD(call_endswith)
+JINJA_METHOD(call_endswith)
 {
     return any_end(run, self, arguments->value[0], ash_jinja_ends, out);
 }
@@ -166,7 +134,7 @@ static enum ash_status search(struct jinja_run *run, struct jinja_value self,
     return ASH_OK;
 }
 
-METHOD(call_find)
+JINJA_METHOD(call_find)
 {
     int64_t at;
     ASH_TRY(search(run, self, arguments, false, &at));
@@ -174,7 +142,7 @@ METHOD(call_find)
     return ASH_OK;
 }
 
-METHOD(call_rfind)
+JINJA_METHOD(call_rfind)
 {
     int64_t at;
     ASH_TRY(search(run, self, arguments, true, &at));
@@ -182,7 +150,7 @@ METHOD(call_rfind)
     return ASH_OK;
 }
 
-METHOD(call_index)
+JINJA_METHOD(call_index)
 {
     int64_t at;
     ASH_TRY(search(run, self, arguments, false, &at));
@@ -190,7 +158,7 @@ METHOD(call_index)
     return at < 0 ? ash_fail(ASH_ERR_FORMAT, "substring not found") : ASH_OK;
 }
 
-METHOD(call_count)
+JINJA_METHOD(call_count)
 {
     struct jinja_text needle;
     int64_t count = 0;
@@ -205,31 +173,7 @@ METHOD(call_count)
     return ASH_OK;
 }
 
-/* An empty `old` stands between all characters. */
-enum ash_status ash_jinja_replace(struct jinja_run *run, struct jinja_text text,
-    struct jinja_text old, struct jinja_text fresh, int64_t most, struct jinja_value *out)
-{
-    struct jinja_text result = { 0 };
-    size_t at = 0;
-    ASH_TRY(ash_jinja_spend(run, text.length / 16));
-    for (int64_t n = 0; n != most; n++) {
-        size_t skipped = old.length == 0 && n > 0 ? 1 : 0;
-        if (skipped && at == text.length)
-            break;
-        size_t found =
-            skipped ? at + ash_jinja_char_bytes(text, at) : ash_jinja_find(text, old, at);
-        if (found == SIZE_MAX)
-            break;
-        ASH_TRY(ash_jinja_append(&run->arena, &result, ash_jinja_slice(text, at, found - at)));
-        ASH_TRY(ash_jinja_append(&run->arena, &result, fresh));
-        ASH_TRY(ash_jinja_spend(run, 1));
-        at = found + old.length;
-    }
-    ASH_TRY(ash_jinja_append(&run->arena, &result, ash_jinja_slice(text, at, text.length - at)));
-    return ash_jinja_text_value(&run->arena, result, out);
-}
-
-METHOD(call_replace)
+JINJA_METHOD(call_replace)
 {
     struct jinja_text old, fresh;
     int64_t most = -1;
@@ -337,12 +281,12 @@ static enum ash_status split(struct jinja_run *run, struct jinja_value self,
     return (right ? rsplit_at : split_at)(run, *self.text, separator, most, *out);
 }
 
-METHOD(call_split)
+JINJA_METHOD(call_split)
 {
     return split(run, self, arguments, false, out);
 }
 
-METHOD(call_rsplit)
+JINJA_METHOD(call_rsplit)
 {
     return split(run, self, arguments, true, out);
 }
@@ -370,17 +314,17 @@ static enum ash_status partition(struct jinja_run *run, struct jinja_value self,
     return ASH_OK;
 }
 
-METHOD(call_partition)
+JINJA_METHOD(call_partition)
 {
     return partition(run, self, arguments, false, out);
 }
 
-METHOD(call_rpartition)
+JINJA_METHOD(call_rpartition)
 {
     return partition(run, self, arguments, true, out);
 }
 
-METHOD(call_splitlines)
+JINJA_METHOD(call_splitlines)
 {
     struct jinja_text text = *self.text;
     ASH_TRY(ash_jinja_list(&run->arena, JINJA_LIST, out));
@@ -401,7 +345,7 @@ METHOD(call_splitlines)
     return ASH_OK;
 }
 
-METHOD(call_join)
+JINJA_METHOD(call_join)
 {
     struct jinja_list *items;
     struct jinja_text text = { 0 }, piece;
@@ -416,7 +360,7 @@ METHOD(call_join)
     return ash_jinja_text_value(&run->arena, text, out);
 }
 
-METHOD(call_format)
+JINJA_METHOD(call_format)
 {
     return ash_jinja_braces(run, *self.text, arguments, out);
 }
@@ -436,28 +380,28 @@ static int is_python_space(wint_t code)
     return ash_jinja_is_space((uint32_t)code);
 }
 
-METHOD(call_isdigit)
+JINJA_METHOD(call_isdigit)
 {
     (void)arguments;
     *out = all(*self.text, iswdigit);
     return ash_jinja_spend(run, self.text->length / 16);
 }
 
-METHOD(call_isalpha)
+JINJA_METHOD(call_isalpha)
 {
     (void)arguments;
     *out = all(*self.text, iswalpha);
     return ash_jinja_spend(run, self.text->length / 16);
 }
 
-METHOD(call_isalnum)
+JINJA_METHOD(call_isalnum)
 {
     (void)arguments;
     *out = all(*self.text, iswalnum);
     return ash_jinja_spend(run, self.text->length / 16);
 }
 
-METHOD(call_isspace)
+JINJA_METHOD(call_isspace)
 {
     (void)arguments;
     *out = all(*self.text, is_python_space);
@@ -477,121 +421,18 @@ static struct jinja_value only_case(struct jinja_text text, int (*is)(wint_t), i
     return ash_jinja_bool(found);
 }
 
-METHOD(call_isupper)
+JINJA_METHOD(call_isupper)
 {
     (void)arguments;
     *out = only_case(*self.text, iswupper, iswlower);
     return ash_jinja_spend(run, self.text->length / 16);
 }
 
-METHOD(call_islower)
+JINJA_METHOD(call_islower)
 {
     (void)arguments;
     *out = only_case(*self.text, iswlower, iswupper);
     return ash_jinja_spend(run, self.text->length / 16);
-}
-
-/* ---- Dicts, lists, loops ----------------------------------------------------------------------- */
-
-static enum ash_status entries(
-    struct jinja_run *run, struct jinja_value self, bool keys, bool values, struct jinja_value *out)
-{
-    ASH_TRY(ash_jinja_list(&run->arena, JINJA_LIST, out));
-    for (size_t i = 0; i < self.dict->count; i++) {
-        struct jinja_entry entry = self.dict->entry[i];
-        struct jinja_value item = keys ? entry.key : entry.value;
-        if (keys && values) {
-            ASH_TRY(ash_jinja_list(&run->arena, JINJA_TUPLE, &item));
-            ASH_TRY(ash_jinja_push(&run->arena, item, entry.key));
-            ASH_TRY(ash_jinja_push(&run->arena, item, entry.value));
-        }
-        ASH_TRY(ash_jinja_push(&run->arena, *out, item));
-    }
-    return ash_jinja_spend(run, self.dict->count);
-}
-
-METHOD(call_items)
-{
-    (void)arguments;
-    return entries(run, self, true, true, out);
-}
-
-METHOD(call_keys)
-{
-    (void)arguments;
-    return entries(run, self, true, false, out);
-}
-
-METHOD(call_values)
-{
-    (void)arguments;
-    return entries(run, self, false, true, out);
-}
-
-METHOD(call_get)
-{
-    struct jinja_value *found;
-    ASH_TRY(ash_jinja_lookup(run, self, arguments->value[0], &found));
-    *out = found ? *found : arguments->value[1];
-    if (out->kind == JINJA_ABSENT)
-        *out = ash_jinja_none();
-    return ASH_OK;
-}
-
-METHOD(call_copy)
-{
-    (void)run;
-    (void)arguments;
-    *out = self; /* dicts of a template never change */
-    return ASH_OK;
-}
-
-METHOD(call_list_index)
-{
-    for (size_t i = 0; i < self.list->count; i++) {
-        bool equal;
-        ASH_TRY(ash_jinja_equal(run, self.list->item[i], arguments->value[0], &equal));
-        if (equal) {
-            *out = ash_jinja_int((int64_t)i);
-            return ASH_OK;
-        }
-    }
-    return ash_fail(ASH_ERR_FORMAT, "the value is not in the list");
-}
-
-METHOD(call_list_count)
-{
-    int64_t count = 0;
-    for (size_t i = 0; i < self.list->count; i++) {
-        bool equal;
-        ASH_TRY(ash_jinja_equal(run, self.list->item[i], arguments->value[0], &equal));
-        count += equal;
-    }
-    *out = ash_jinja_int(count);
-    return ASH_OK;
-}
-
-METHOD(call_cycle)
-{
-    (void)run;
-    if (arguments->count == 0)
-        return ash_fail(ASH_ERR_FORMAT, "no items for cycling given");
-    *out = arguments->value[self.loop->index % arguments->count];
-    return ASH_OK;
-}
-
-METHOD(call_changed)
-{
-    bool equal = false;
-    struct jinja_value now;
-    ASH_TRY(ash_jinja_list(&run->arena, JINJA_TUPLE, &now));
-    for (size_t i = 0; i < arguments->count; i++)
-        ASH_TRY(ash_jinja_push(&run->arena, now, arguments->value[i]));
-    if (self.loop->changed.kind != JINJA_ABSENT)
-        ASH_TRY(ash_jinja_equal(run, self.loop->changed, now, &equal));
-    self.loop->changed = now;
-    *out = ash_jinja_bool(!equal);
-    return ASH_OK;
 }
 
 /* ---- Tables ----------------------------------------------------------------------------------- */
@@ -630,40 +471,9 @@ static const struct jinja_builtin text_methods[] = {
     { "upper", call_upper, { NULL }, 0, false },
 };
 
-static const struct jinja_builtin dict_methods[] = {
-    { "copy", call_copy, { NULL }, 0, false },
-    { "get", call_get, { "key", "default" }, 1, false },
-    { "items", call_items, { NULL }, 0, false },
-    { "keys", call_keys, { NULL }, 0, false },
-    { "values", call_values, { NULL }, 0, false },
-};
-
-static const struct jinja_builtin list_methods[] = {
-    { "copy", call_copy, { NULL }, 0, false },
-    { "count", call_list_count, { "value" }, 1, false },
-    { "index", call_list_index, { "value" }, 1, false },
-};
-
-static const struct jinja_builtin loop_methods[] = {
-    { "changed", call_changed, { NULL }, 0, true },
-    { "cycle", call_cycle, { NULL }, 0, true },
-};
-
-#define FIND(table, name) ash_jinja_find_builtin(table, sizeof table / sizeof table[0], name)
-
 const struct jinja_builtin *ash_jinja_method(struct jinja_value value, struct jinja_text name)
 {
-    switch (value.kind) {
-    case JINJA_TEXT:
-        return FIND(text_methods, name);
-    case JINJA_DICT:
-        return FIND(dict_methods, name);
-    case JINJA_LIST:
-    case JINJA_TUPLE:
-        return FIND(list_methods, name);
-    case JINJA_LOOP:
-        return FIND(loop_methods, name);
-    default:
-        return NULL;
-    }
+    if (value.kind != JINJA_TEXT)
+        return ash_jinja_container_method(value, name);
+    return ash_jinja_find_builtin(text_methods, sizeof text_methods / sizeof *text_methods, name);
 }

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <wctype.h>
 
 /* ---- Arena ---------------------------------------------------------------------------------- */
 
@@ -296,4 +297,58 @@ struct jinja_text ash_jinja_strip(
         text = ash_jinja_slice(text, 0, at);
     }
     return text;
+}
+
+/* ---- Case ------------------------------------------------------------------------------------- */
+
+/* In the template's locale, which the run has set; one character for one. */
+static uint32_t change(uint32_t code, enum jinja_case to, bool first)
+{
+    bool upper = to == JINJA_UPPER || ((to == JINJA_CAPITALIZE || to == JINJA_TITLE) && first);
+    if (to == JINJA_SWAP)
+        upper = iswlower((wint_t)code);
+    return upper ? towupper((wint_t)code) : towlower((wint_t)code);
+}
+
+enum ash_status ash_jinja_change_case(
+    struct jinja_run *run, struct jinja_text text, enum jinja_case to, struct jinja_value *out)
+{
+    struct jinja_text changed = { 0 };
+    bool first = true;
+    ASH_TRY(ash_jinja_spend(run, text.length / 16));
+    for (size_t at = 0, bytes; at < text.length; at += bytes) {
+        uint32_t code = ash_jinja_char(text, at);
+        bytes = ash_jinja_char_bytes(text, at);
+        uint32_t other = change(code, to, first);
+        if (other == code)
+            ASH_TRY(ash_jinja_append(&run->arena, &changed, ash_jinja_slice(text, at, bytes)));
+        else
+            ASH_TRY(ash_jinja_append_char(&run->arena, &changed, other, ash_jinja_marks(text)[at]));
+        first = to == JINJA_TITLE && !iswalpha((wint_t)code);
+    }
+    return ash_jinja_text_value(&run->arena, changed, out);
+}
+
+/* An empty `old` stands between all characters. */
+enum ash_status ash_jinja_replace(struct jinja_run *run, struct jinja_text text,
+    struct jinja_text old, struct jinja_text fresh, int64_t most, struct jinja_value *out)
+{
+    struct jinja_text result = { 0 };
+    size_t at = 0;
+    ASH_TRY(ash_jinja_spend(run, text.length / 16));
+    for (int64_t n = 0; n != most; n++) {
+        size_t skipped = old.length == 0 && n > 0 ? 1 : 0;
+        if (skipped && at == text.length)
+            break;
+        size_t found =
+            skipped ? at + ash_jinja_char_bytes(text, at) : ash_jinja_find(text, old, at);
+        if (found == SIZE_MAX)
+            break;
+        ASH_TRY(ash_jinja_append(&run->arena, &result, ash_jinja_slice(text, at, found - at)));
+        ASH_TRY(ash_jinja_append(&run->arena, &result, fresh));
+        ASH_TRY(ash_jinja_spend(run, 1));
+        at = found + old.length;
+    }
+    ASH_TRY(ash_jinja_append(&run->arena, &result, ash_jinja_slice(text, at, text.length - at)));
+    return ash_jinja_text_value(&run->arena, result, out);
 }
