@@ -39,19 +39,26 @@ struct worker {
     int cpu; /* -1 = not pinned to one */
 };
 
+/*
+ * What has been claimed of a worker's share: {sequence number of a phase : 32, chunks from the front :
+ * 16, from the back : 16}. Under an older number nothing has been claimed yet, so that nobody needs to
+ * write the shares of a phase before it begins.
+ */
+struct share {
+    _Alignas(APART) _Atomic uint64_t claimed;
+};
+
 struct ash_team {
     /*
-     * ticket: {sequence number of the open phase : 32, chunks complete : 16, next to claim : 16}
-     * shape:  {the same sequence number : 32, its chunks : 32}
-     * One addition to the ticket reports a chunk and claims the next; the one that makes the
-     * complete chunks all chunks owns what follows. A claim is good if its number is that of
-     * `shape` and its chunk is below the count: a phase with a good claim outstanding cannot be
-     * complete, so `shape`, which is stored before `ticket`, cannot have moved on. Only a worker
-     * that is stopped between the two loads for exactly 2^32 phases could be deceived.
+     * The open phase: {sequence number : 32, its chunks : 32}. A claim is a compare-and-swap of a share
+     * under the number that was read here. It cannot succeed for a phase that is over: there, all of
+     * the share is claimed, or its number is newer. Only a worker that is stopped between the two loads
+     * for 2^31 phases could be deceived.
      */
-    _Alignas(APART) _Atomic uint64_t ticket;
-    _Atomic uint64_t shape;
-    /* Belongs to whoever opens a phase; others may read it while they hold a good claim. */
+    _Alignas(APART) _Atomic uint64_t shape;
+    /* Of the open phase; whoever makes it all chunks owns what follows. */
+    _Alignas(APART) _Atomic uint32_t complete;
+    /* Belongs to whoever opens a phase; others may read it while they hold a claim. */
     _Alignas(APART) const struct ash_team_work *work;
     int64_t phase;
     uint32_t sequence;
@@ -62,32 +69,18 @@ struct ash_team {
     /* Fixed at creation. */
     _Alignas(APART) int threads;
     int64_t spin_ns;
+    bool (*idle)(void *ctx, int worker);
+    void *idle_ctx;
     bool caller_pinned;
     cpu_set_t *caller_mask; /* what to give back; ASH_AFFINITY_MAX bits */
     void *block;            /* what was allocated: this struct is aligned within it */
-    struct worker worker[];
+    struct worker *worker;
+    struct share share[];
 };
 
 enum { MASK_BYTES = ASH_AFFINITY_MAX / 8 };
 
-/* Every worker may claim once past the end of a phase: `next` must not reach `complete`. */
-_Static_assert(ASH_TEAM_MAX_CHUNKS + 2 * ASH_TEAM_MAX_THREADS <= UINT16_MAX, "ticket overflows");
-static const uint64_t ONE_CLAIMED = 1, ONE_COMPLETE = UINT64_C(1) << 16;
-
-static uint32_t ticket_next(uint64_t ticket)
-{
-    return ticket & 0xffff;
-}
-
-static uint32_t ticket_complete(uint64_t ticket)
-{
-    return ticket >> 16 & 0xffff;
-}
-
-static bool claimable(uint64_t ticket, uint64_t shape)
-{
-    return ticket >> 32 == shape >> 32 && ticket_next(ticket) < (uint32_t)shape;
-}
+_Static_assert(ASH_TEAM_MAX_CHUNKS <= UINT16_MAX, "a share overflows");
 
 static void pause_cpu(void)
 {
@@ -116,44 +109,75 @@ static void wake(struct bed *bed)
     syscall(SYS_futex, &bed->wakes, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
-/* Is there a chunk to claim, or an end to the wait? */
-static bool something(struct ash_team *team, const _Atomic bool *end)
+/* Whether anything has happened since `seen` was the shape of the open phase. */
+static bool something(struct ash_team *team, uint64_t seen, const _Atomic bool *end)
 {
-    uint64_t ticket = atomic_load(&team->ticket), shape = atomic_load(&team->shape);
-    return claimable(ticket, shape) || atomic_load(end);
+    return atomic_load(&team->shape) != seen || atomic_load(end);
 }
 
-static bool spin(struct ash_team *team, const _Atomic bool *end)
+static bool spin(struct ash_team *team, int worker, uint64_t seen, const _Atomic bool *end)
 {
+    bool idle = team->idle;
     int64_t deadline = now_ns() + team->spin_ns;
     do {
         for (int i = 0; i < 64; i++) { /* a look at the clock costs as much as a few of these */
-            if (something(team, end))
+            if (something(team, seen, end))
                 return true;
-            pause_cpu();
+            if (idle)
+                idle = team->idle(team->idle_ctx, worker);
+            else
+                pause_cpu();
         }
     } while (now_ns() < deadline);
     return false;
 }
 
 /* Returns when there may be something to do; the caller looks again. */
-static void await(struct ash_team *team, struct bed *bed, const _Atomic bool *end)
+static void await(struct ash_team *team, int worker, uint64_t seen, const _Atomic bool *end)
 {
-    if (team->spin_ns > 0 && spin(team, end))
+    struct bed *bed = worker == 0 ? &team->caller_bed : &team->crew_bed;
+    if (team->spin_ns > 0 && spin(team, worker, seen, end))
         return;
     uint32_t wakes = atomic_load(&bed->wakes);
     atomic_store(&bed->occupied, 1);
-    if (!something(team, end))
+    if (!something(team, seen, end))
         syscall(SYS_futex, &bed->wakes, FUTEX_WAIT_PRIVATE, wakes, NULL, NULL, 0);
 }
 
 /* ---- Running ---- */
 
+/* More of a share of that phase than there can be. */
+static uint64_t claimed_all(uint32_t sequence)
+{
+    return (uint64_t)sequence << 32 | UINT64_C(0xffff) << 16;
+}
+
+/* Takes a chunk of the share of `owner` in the phase `shape`: its own worker from the front. */
+static bool claim_of(struct ash_team *team, uint64_t shape, int owner, bool front, uint32_t *chunk)
+{
+    const uint32_t begin = (uint32_t)ash_team_share((uint32_t)shape, team->threads, owner);
+    const uint32_t end = (uint32_t)ash_team_share((uint32_t)shape, team->threads, owner + 1);
+    const uint32_t sequence = (uint32_t)(shape >> 32);
+    _Atomic uint64_t *share = &team->share[owner].claimed;
+    uint64_t seen = atomic_load_explicit(share, memory_order_relaxed), claimed;
+    do {
+        int32_t age = (int32_t)(sequence - (uint32_t)(seen >> 32));
+        claimed = age > 0 ? (uint64_t)sequence << 32 : seen;
+        uint32_t first = begin + (claimed >> 16 & 0xffff), last = end - (claimed & 0xffff);
+        if (age < 0 || first >= last)
+            return false;
+        *chunk = front ? first : last - 1;
+        claimed += front ? 1 << 16 : 1;
+    } while (!atomic_compare_exchange_weak_explicit(
+        share, &seen, claimed, memory_order_relaxed, memory_order_relaxed));
+    return true;
+}
+
 /*
- * Opens phases until one is worth sharing, and keeps its chunk 0 for the caller; a phase of a single
- * chunk is run on the spot, unseen by the others. Returns the chunks, 0 when the run is over.
+ * Opens phases until one is worth sharing; a phase of a single chunk is run on the spot, unseen by the
+ * others.
  */
-static uint32_t open_phase(struct ash_team *team, int worker)
+static void open_phase(struct ash_team *team, int worker)
 {
     const struct ash_team_work *work = team->work;
     int64_t count = 0;
@@ -166,56 +190,72 @@ static uint32_t open_phase(struct ash_team *team, int worker)
     if (count < 2) {
         atomic_store(&team->finished, true);
         wake(&team->caller_bed);
-        return 0;
+        return;
     }
-    uint64_t sequence = (uint64_t)++team->sequence << 32;
-    atomic_store_explicit(&team->shape, sequence | (uint64_t)count, memory_order_relaxed);
-    atomic_store(&team->ticket, sequence | ONE_CLAIMED); /* publishes the above */
+    const uint32_t sequence = ++team->sequence;
+    if (sequence % (1U << 24) == 0) /* shares that nobody used must not grow older than 2^31 */
+        for (int i = 0; i < team->threads; i++)
+            atomic_store_explicit(
+                &team->share[i].claimed, claimed_all(sequence - 1), memory_order_relaxed);
+    atomic_store_explicit(&team->complete, 0, memory_order_relaxed);
+    atomic_store(
+        &team->shape, (uint64_t)sequence << 32 | (uint64_t)count); /* publishes the above */
     wake(&team->crew_bed);
     wake(&team->caller_bed);
-    return (uint32_t)count;
 }
 
-/* Takes the next chunk of the open phase, whichever it is. */
-static bool claim(struct ash_team *team, uint32_t *chunk, uint32_t *count)
+/* Reports chunks that were run; true if they were the last and what follows has been opened. */
+static bool report(struct ash_team *team, uint32_t chunks, uint32_t count, int worker)
 {
-    /* Looking first keeps the overshoot below one per worker, so that `next` never overflows. */
-    uint64_t ticket = atomic_load_explicit(&team->ticket, memory_order_acquire);
-    if (!claimable(ticket, atomic_load_explicit(&team->shape, memory_order_relaxed)))
+    uint32_t before = atomic_fetch_add_explicit(&team->complete, chunks, memory_order_acq_rel);
+    if (before + chunks < count)
         return false;
-    ticket = atomic_fetch_add_explicit(&team->ticket, ONE_CLAIMED, memory_order_acq_rel);
-    uint64_t shape = atomic_load_explicit(&team->shape, memory_order_relaxed);
-    *chunk = ticket_next(ticket);
-    *count = (uint32_t)shape;
-    return claimable(ticket, shape);
+    open_phase(team, worker);
+    return true;
 }
 
-/* Runs a claimed chunk and all others it can get, here and in the phases that this worker opens. */
-static void run_from(struct ash_team *team, uint32_t chunk, uint32_t count, int worker)
+static void run_chunk(struct ash_team *team, uint32_t chunk, int worker)
 {
-    while (chunk < count) {
-        const struct ash_team_work *work = team->work;
-        work->chunk(work->ctx, team->phase, chunk, worker);
-        uint64_t ticket = atomic_fetch_add_explicit(
-            &team->ticket, ONE_COMPLETE | ONE_CLAIMED, memory_order_acq_rel);
-        chunk = ticket_next(ticket);
-        if (ticket_complete(ticket) + 1 == count) {
-            count = open_phase(team, worker);
-            chunk = 0;
+    team->work->chunk(team->work->ctx, team->phase, chunk, worker);
+}
+
+/*
+ * Runs what is left of the worker's share of the phase `shape`, then what others have left of theirs.
+ * The share is reported at once: it takes a cache line from the others.
+ */
+static void run_phase(struct ash_team *team, uint64_t shape, int worker)
+{
+    const uint32_t count = (uint32_t)shape;
+    uint32_t chunk, mine = 0;
+    for (; claim_of(team, shape, worker, true, &chunk); mine++)
+        run_chunk(team, chunk, worker);
+    if (mine > 0 && report(team, mine, count, worker))
+        return;
+    for (int i = 1; i < team->threads; i++)
+        while (claim_of(team, shape, (worker + i) % team->threads, false, &chunk)) {
+            run_chunk(team, chunk, worker);
+            if (report(team, 1, count, worker))
+                return;
         }
+}
+
+/* Runs phases, and waits between them, until `end`. */
+static void work_until(struct ash_team *team, int worker, const _Atomic bool *end)
+{
+    uint64_t seen = 0; /* no phase has this shape */
+    while (!atomic_load(end)) {
+        uint64_t shape = atomic_load_explicit(&team->shape, memory_order_acquire);
+        if (shape == seen)
+            await(team, worker, seen, end);
+        else
+            run_phase(team, seen = shape, worker);
     }
 }
 
 static void *crew(void *argument)
 {
     struct worker *self = argument;
-    struct ash_team *team = self->team;
-    uint32_t chunk, count;
-    while (!atomic_load(&team->stop))
-        if (claim(team, &chunk, &count))
-            run_from(team, chunk, count, self->index);
-        else
-            await(team, &team->crew_bed, &team->stop);
+    work_until(self->team, self->index, &self->team->stop);
     return NULL;
 }
 
@@ -238,13 +278,8 @@ void ash_team_run(struct ash_team *team, const struct ash_team_work *work)
     team->work = work;
     team->phase = -1;
     atomic_store_explicit(&team->finished, false, memory_order_relaxed);
-    uint32_t chunk = 0, count = open_phase(team, 0);
-    run_from(team, chunk, count, 0);
-    while (!atomic_load(&team->finished))
-        if (claim(team, &chunk, &count))
-            run_from(team, chunk, count, 0);
-        else
-            await(team, &team->caller_bed, &team->finished);
+    open_phase(team, 0);
+    work_until(team, 0, &team->finished);
     team->work = NULL;
 }
 
@@ -300,15 +335,17 @@ static enum ash_status plan_team(const struct ash_team_options *options, struct 
 
 static enum ash_status allocate(int threads, struct ash_team **out)
 {
-    const size_t size = sizeof(struct ash_team) + (size_t)threads * sizeof(struct worker);
-    const size_t total = APART + size + MASK_BYTES;
+    const size_t count = (size_t)threads, workers_bytes = count * sizeof(struct worker);
+    const size_t size = sizeof(struct ash_team) + count * sizeof(struct share);
+    const size_t total = APART + size + workers_bytes + MASK_BYTES;
     char *block = ash_alloc_zero(total);
     if (!block)
         return ash_fail_memory(total, "a team of threads");
     struct ash_team *team = (void *)(((uintptr_t)block + APART - 1) & ~(uintptr_t)(APART - 1));
     team->block = block;
     team->threads = threads;
-    team->caller_mask = (cpu_set_t *)((char *)team + size);
+    team->worker = (void *)((char *)team + size);
+    team->caller_mask = (void *)((char *)team + size + workers_bytes);
     *out = team;
     return ASH_OK;
 }
@@ -367,6 +404,8 @@ enum ash_status ash_team_create(const struct ash_team_options *options, struct a
     options = options ? options : &defaults;
     ASH_TRY(plan_team(options, &plan));
     ASH_TRY(allocate(plan.threads, &team));
+    team->idle = options->idle;
+    team->idle_ctx = options->idle_ctx;
     if (plan.spins && options->spin_us >= 0)
         team->spin_ns = 1000 * (int64_t)(options->spin_us ? options->spin_us : SPIN_DEFAULT_US);
     for (int i = 0; i < plan.threads; i++)

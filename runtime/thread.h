@@ -10,10 +10,11 @@
  * A team of pinned threads that runs programs of phases.
  *
  * A phase is a number of chunks, any of which may run on any worker at the same time; the phases
- * follow one another. Workers claim chunks from one shared ticket, {phase, next chunk}, and whoever
- * finishes a phase's last chunk opens the next one. There is no barrier: a worker that the system
- * took off its CPU between two chunks holds nobody up, and finds the work of the moment when it
- * comes back. Nothing is locked or allocated in a run.
+ * follow one another. Of a phase's chunks, each worker has an equal share: it claims them in their
+ * order, then takes what others have left of theirs, from the end. Whoever finishes a phase's last chunk
+ * opens the next one. There is no barrier: a worker that the system took off its CPU between two chunks
+ * holds nobody up, and finds the work of the moment when it comes back. Nothing is locked or allocated
+ * in a run.
  *
  * The thread that calls ash_team_run() is worker 0 and works along. Waiting workers spin for a
  * bounded time and then sleep, between phases as between runs, and at once where there are fewer
@@ -37,6 +38,12 @@ struct ash_team_options {
                         that each took its first half would share that and leave the other idle */
     int cpu_count;   /* of `cpus` */
     bool pin_caller; /* places the creating thread as worker 0 too, until ash_team_destroy() */
+    /*
+     * Called again and again by a worker that waits awake, also after the run, until it returns false: a
+     * little of something useful that nobody waits for, in far less than a microsecond. NULL = none.
+     */
+    bool (*idle)(void *ctx, int worker);
+    void *idle_ctx; /* borrowed until ash_team_destroy() */
 };
 
 /*
@@ -73,9 +80,19 @@ struct ash_team_work {
 
 /*
  * Runs all phases and returns when the last chunk is complete and visible to the caller. `work` is
- * borrowed for the call. Which worker runs a chunk is left to chance: results must not depend on it.
+ * borrowed for the call. Which worker runs a chunk is left to chance in the end: results must not depend
+ * on it. As a rule it is the one whose share it is in, ash_team_share().
  */
 void ash_team_run(struct ash_team *team, const struct ash_team_work *work);
+
+/*
+ * The first of `chunks` chunks that are the share of `worker`, one of `threads`; its end is the first of
+ * the next worker.
+ */
+static inline int64_t ash_team_share(int64_t chunks, int threads, int worker)
+{
+    return chunks * worker / threads;
+}
 
 /*
  * One phase over the numbers 0 <= i < count in runs of `grain` (0 = about four runs a worker):

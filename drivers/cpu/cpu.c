@@ -3,6 +3,7 @@
 
 #include "drivers/cpu/cpu_internal.h"
 #include "drivers/drivers.h"
+#include "runtime/affinity.h"
 #include "runtime/config.h"
 #include "runtime/cpu.h"
 #include "runtime/memory.h"
@@ -42,6 +43,7 @@ static void cpu_close(struct ash_device *device)
         return;
     ash_team_destroy(self->team);
     ash_free(self->ranking);
+    ash_free(self->ahead);
     ash_free(self);
 }
 
@@ -52,10 +54,14 @@ static enum ash_status cpu_open(
     if (!self)
         return ash_fail_memory(sizeof *self, "a device");
     self->base = (struct ash_device){ .driver = &ash_driver_cpu, .info = *info };
-    struct ash_team_options options = { 0 };
-    if (config)
-        options.threads = (int)config->threads;
-    enum ash_status status = ash_team_create(&options, &self->team);
+    struct ash_team_options options = {
+        .threads = config ? (int)config->threads : 0, .idle = cpu_ahead_idle, .idle_ctx = self
+    };
+    if (options.threads == 0)
+        options.threads = ash_affinity_usable();
+    self->ahead = ash_alloc_array((size_t)options.threads, sizeof *self->ahead);
+    enum ash_status status = self->ahead ? ash_team_create(&options, &self->team)
+                                         : ash_fail_memory(sizeof *self->ahead, "a device");
     if (status == ASH_OK && config && config->kernels == ASH_KERNELS_MEASURED)
         status = ash_ranking_create(info->name, config->cache_dir, &self->ranking);
     if (status != ASH_OK) {

@@ -4,6 +4,8 @@
  * null driver, and no replay may allocate or lock. A plain program, so that it runs under
  * ThreadSanitizer too; counting calls of the C library is left to builds without a sanitizer.
  */
+#include "kernels/add/add.h"
+#include "kernels/matmul/matmul.h"
 #include "runtime/memory.h"
 #include "tests/scheduler/rig.h"
 
@@ -115,16 +117,62 @@ static void compare(struct ash_device *device, struct ash_device *null, uint32_t
     ash_graph_destroy(graph);
 }
 
+enum { WIDE = 512, WIDE_LAYERS = 5 };
+
+/* Matrices large enough to be shared out and called ahead: two of each phase in half of the phases. */
+static struct ash_graph *wide_graph(float *numbers, ash_value *output)
+{
+    struct ash_graph *graph = rig_graph();
+    struct tiny_source_params params = { WIDE };
+    ash_value x = ash_graph_add(graph, "source", &tiny_source, NULL, 0, &params);
+    struct ash_tensor weight;
+    rig_must(ash_tensor_init(ASH_F32, 2, (int64_t[]){ WIDE, WIDE }, &weight) == ASH_OK);
+    weight.data = numbers;
+    tiny_fill(numbers, WIDE * WIDE, 1);
+    ash_value w = ash_graph_weight(graph, "weight", &weight);
+    for (int i = 0; i < WIDE_LAYERS; i++) {
+        ash_value y = rig_add(graph, "matmul", &ash_op_matmul, x, w, ASH_NO_VALUE);
+        ash_value z = i % 2 ? x : rig_add(graph, "matmul", &ash_op_matmul, x, w, ASH_NO_VALUE);
+        x = rig_add(graph, "add", &ash_op_add, y, z, ASH_NO_VALUE);
+    }
+    ash_graph_mark_output(graph, x);
+    *output = x;
+    return graph;
+}
+
+/* One thread gives the bits that several must give, for batches whose sizes change with every replay. */
+static void compare_wide(struct ash_device *device, struct ash_device *alone)
+{
+    static float numbers[WIDE * WIDE];
+    static float found[RIG_TOKENS * WIDE], expect[RIG_TOKENS * WIDE];
+    ash_value output;
+    struct ash_graph *graph = wide_graph(numbers, &output);
+    struct ash_plan *plan = rig_plan(graph, device, NULL);
+    struct ash_plan *expected = rig_plan(graph, alone, NULL);
+    for (int32_t i = 0; i < 30; i++) {
+        int32_t tokens = i % 10 == 9 ? RIG_TOKENS : 1 + i % 3;
+        replay(plan, output, tokens, found);
+        replay(expected, output, tokens, expect);
+        rig_must(memcmp(found, expect, (size_t)tokens * WIDE * sizeof *found) == 0);
+    }
+    ash_plan_destroy(plan);
+    ash_plan_destroy(expected);
+    ash_graph_destroy(graph);
+}
+
 int main(void)
 {
     check_counters();
+    struct ash_device *alone = rig_open("cpu", 1);
     struct ash_device *null = rig_open("null", 1);
     for (int threads = 1; threads <= 4; threads++) {
         struct ash_device *device = rig_open("cpu", threads);
         for (uint32_t seed = 0; seed < 40; seed++)
             compare(device, null, seed);
+        compare_wide(device, alone);
         device->driver->close(device);
     }
+    alone->driver->close(alone);
     null->driver->close(null);
     return 0;
 }
