@@ -291,7 +291,7 @@ Test(synthesize, impossible_shapes_are_refused_and_leave_nothing)
     what.shape.architecture = "no/such";
     cr_assert_eq(ash_synthesize(&what, path), ASH_ERR_ARGUMENT);
     what = tiny(ASH_F32);
-    what.shape.rope_base = NAN;
+    what.shape.rope_base = nan("");
     cr_assert_eq(ash_synthesize(&what, path), ASH_ERR_ARGUMENT);
     cr_assert_neq(access(path, F_OK), 0);
 }
