@@ -69,6 +69,22 @@ static void multiply_floats(void *ctx, int64_t first, int64_t end, int worker)
     keep(measure, measure->kernels.fp32((end - first) * rounds));
 }
 
+static void multiply_int8_tiles(void *ctx, int64_t first, int64_t end, int worker)
+{
+    (void)worker;
+    struct measure *measure = ctx;
+    const int64_t rounds = PART_OPERATIONS / measure->kernels.amx_int8_per_round;
+    keep(measure, measure->kernels.amx_int8((end - first) * rounds));
+}
+
+static void multiply_bf16_tiles(void *ctx, int64_t first, int64_t end, int worker)
+{
+    (void)worker;
+    struct measure *measure = ctx;
+    const int64_t rounds = PART_OPERATIONS / measure->kernels.amx_bf16_per_round;
+    keep(measure, measure->kernels.amx_bf16((end - first) * rounds));
+}
+
 /* `amount` of something for each i, over all i < count, by the team or (NULL) alone: the best rate. */
 static double best_rate(struct ash_team *team, struct measure *measure, int64_t count,
     double amount, void (*fn)(void *ctx, int64_t first, int64_t end, int worker))
@@ -88,6 +104,21 @@ static double best_rate(struct ash_team *team, struct measure *measure, int64_t 
     return best; /* a number in a nanosecond is 10^9 of them in a second */
 }
 
+/* The tile unit's figures, where there is one. */
+static void measure_tiles(struct ash_team *team, struct measure *measure, struct ash_bandwidth *out)
+{
+    const struct ash_bandwidth_kernels *kernels = &measure->kernels;
+    const int64_t parts = (int64_t)out->threads * PARTS_PER_THREAD;
+    if (kernels->amx_int8)
+        out->amx_int8_gops = best_rate(team, measure, parts,
+            PART_OPERATIONS / kernels->amx_int8_per_round * (double)kernels->amx_int8_per_round,
+            multiply_int8_tiles);
+    if (kernels->amx_bf16)
+        out->amx_bf16_gops = best_rate(team, measure, parts,
+            PART_OPERATIONS / kernels->amx_bf16_per_round * (double)kernels->amx_bf16_per_round,
+            multiply_bf16_tiles);
+}
+
 static struct ash_bandwidth measure_all(struct ash_team *team, struct measure *measure)
 {
     const int threads = team ? ash_team_threads(team) : 1;
@@ -96,7 +127,7 @@ static struct ash_bandwidth measure_all(struct ash_team *team, struct measure *m
     /* Whole rounds: what is counted must be what is run. */
     const double int8 = PART_OPERATIONS / kernels->int8_per_round * (double)kernels->int8_per_round;
     const double fp32 = PART_OPERATIONS / kernels->fp32_per_round * (double)kernels->fp32_per_round;
-    return (struct ash_bandwidth){
+    struct ash_bandwidth found = {
         .threads = threads,
         .read_gbps = best_rate(team, measure, PIECES, PIECE_BYTES, read_pieces),
         .int8_gops = best_rate(team, measure, parts, int8, multiply_bytes),
@@ -104,6 +135,8 @@ static struct ash_bandwidth measure_all(struct ash_team *team, struct measure *m
         .int8_kernel = kernels->int8_name,
         .fp32_kernel = kernels->fp32_name,
     };
+    measure_tiles(team, measure, &found);
+    return found;
 }
 
 enum ash_status ash_bandwidth_measure(

@@ -18,6 +18,8 @@ struct ash_bandwidth {
     double fp32_gops;        /* 10^9 operations a second: multiply-adds of floats, 2 each */
     const char *int8_kernel; /* "avx512_vnni", "avx_vnni", "avx2" or "plain" */
     const char *fp32_kernel; /* "avx512", "avx2" or "plain" */
+    double amx_int8_gops;    /* as int8_gops, of the tile unit; 0 where there is none */
+    double amx_bf16_gops;    /* likewise, products of bf16 summed to floats */
 };
 
 /*

@@ -16,6 +16,10 @@ struct ash_bandwidth_kernels {
     uint64_t (*fp32)(int64_t rounds);
     int int8_per_round, fp32_per_round;
     const char *int8_name, *fp32_name;
+    /* The tile unit; NULL where there is none. */
+    uint64_t (*amx_int8)(int64_t rounds);
+    uint64_t (*amx_bf16)(int64_t rounds);
+    int amx_int8_per_round, amx_bf16_per_round;
 };
 
 /* The best for a set of ash_cpu_feature bits that this machine has. */

@@ -161,6 +161,84 @@ VNNI static uint64_t int8_avx512_vnni(int64_t rounds)
     return fold(sum, sizeof sum);
 }
 
+/* ---- AMX: four tiles of sums, so that the unit never waits for one ---- */
+
+#define AMX __attribute__((target("amx-tile,amx-int8,amx-bf16")))
+
+enum { TILES = 4, TILE_BYTES = 1024 };
+
+/* Tiles 0 to 3 zero, 4 and 5 all `a`, 6 and 7 all `b`; each of 16 rows of 64 bytes. */
+AMX static void fill_tiles(const uint8_t a[TILE_BYTES], const uint8_t b[TILE_BYTES])
+{
+    struct {
+        uint8_t palette, start_row, zero[14];
+        uint16_t row_bytes[16];
+        uint8_t rows[16];
+    } config = { .palette = 1 };
+    for (int i = 0; i < 8; i++) {
+        config.row_bytes[i] = 64;
+        config.rows[i] = 16;
+    }
+    _tile_loadconfig(&config);
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    _tile_loadd(4, a, 64);
+    _tile_loadd(5, a, 64);
+    _tile_loadd(6, b, 64);
+    _tile_loadd(7, b, 64);
+}
+
+AMX static void store_tiles(uint8_t sums[TILES][TILE_BYTES])
+{
+    _tile_stored(0, sums[0], 64);
+    _tile_stored(1, sums[1], 64);
+    _tile_stored(2, sums[2], 64);
+    _tile_stored(3, sums[3], 64);
+    _tile_release();
+}
+
+AMX static uint64_t int8_amx(int64_t rounds)
+{
+    uint8_t a[TILE_BYTES], b[TILE_BYTES], sums[TILES][TILE_BYTES];
+    memset(a, 3, sizeof a);
+    memset(b, -2, sizeof b);
+    fill_tiles(a, b);
+    for (int64_t i = 0; i < rounds; i++) {
+        _tile_dpbssd(0, 4, 6);
+        _tile_dpbssd(1, 4, 7);
+        _tile_dpbssd(2, 5, 6);
+        _tile_dpbssd(3, 5, 7);
+    }
+    store_tiles(sums);
+    return fold(sums, sizeof sums);
+}
+
+/* The sum of all sums of 1 x 1: exact while each is below 2^24. */
+AMX static uint64_t bf16_amx(int64_t rounds)
+{
+    uint16_t one[TILE_BYTES / 2];
+    uint8_t sums[TILES][TILE_BYTES];
+    double total = 0;
+    for (int i = 0; i < TILE_BYTES / 2; i++)
+        one[i] = 0x3F80;
+    fill_tiles((const uint8_t *)one, (const uint8_t *)one);
+    for (int64_t i = 0; i < rounds; i++) {
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+    }
+    store_tiles(sums);
+    for (size_t i = 0; i < sizeof sums; i += sizeof(float)) {
+        float sum;
+        memcpy(&sum, &sums[0][0] + i, sizeof sum);
+        total += (double)sum;
+    }
+    return (uint64_t)total;
+}
+
 #endif
 
 struct ash_bandwidth_kernels ash_bandwidth_kernels(uint64_t features)
@@ -195,6 +273,14 @@ struct ash_bandwidth_kernels ash_bandwidth_kernels(uint64_t features)
         best.int8 = int8_avx512_vnni;
         best.int8_per_round = 2 * SUMS * 64;
         best.int8_name = "avx512_vnni";
+    }
+    if (features & ASH_CPU_AMX_INT8) {
+        best.amx_int8 = int8_amx;
+        best.amx_int8_per_round = 2 * TILES * 16 * 16 * 64;
+    }
+    if (features & ASH_CPU_AMX_BF16) {
+        best.amx_bf16 = bf16_amx;
+        best.amx_bf16_per_round = 2 * TILES * 16 * 16 * 32;
     }
 #else
     (void)features;

@@ -79,6 +79,22 @@ Test(bandwidth, int8_kernels_do_the_operations_that_are_counted)
     }
 }
 
+Test(bandwidth, tile_kernels_do_the_operations_that_are_counted)
+{
+    struct ash_bandwidth_kernels kernels = ash_bandwidth_kernels(ash_cpu_features());
+    const int64_t rounds = 7, lanes = 4 * 256;
+    if (kernels.amx_int8) {
+        const uint32_t each = (uint32_t)(-6 * rounds * kernels.amx_int8_per_round / 2 / lanes);
+        const uint64_t word = (uint64_t)each << 32 | each;
+        cr_assert_eq(kernels.amx_int8(rounds), word * (uint64_t)(lanes / 2));
+    }
+    if (kernels.amx_bf16) /* every product is 1 */
+        cr_assert_eq(
+            kernels.amx_bf16(rounds), (uint64_t)rounds * (uint64_t)kernels.amx_bf16_per_round / 2);
+    if (!kernels.amx_int8 && !kernels.amx_bf16)
+        cr_skip_test("no tile unit here");
+}
+
 Test(bandwidth, figures_are_plausible_for_one_thread_and_for_the_team)
 {
     struct ash_team *team;

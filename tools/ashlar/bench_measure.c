@@ -121,9 +121,15 @@ void bench_print_conditions(const struct ash_bandwidth *roof, double foreign_per
     if (roof->threads > 0)
         fprintf(out,
             "\nThis machine, measured with %d thread%s: reads %.1f GB/s; int8 %.0f GOP/s (%s), "
-            "fp32 %.0f GOP/s (%s).\n",
+            "fp32 %.0f GOP/s (%s)",
             roof->threads, roof->threads == 1 ? "" : "s", roof->read_gbps, roof->int8_gops,
             roof->int8_kernel, roof->fp32_gops, roof->fp32_kernel);
+    if (roof->amx_int8_gops > 0)
+        fprintf(out, "; AMX int8 %.0f GOP/s", roof->amx_int8_gops);
+    if (roof->amx_bf16_gops > 0)
+        fprintf(out, "; AMX bf16 %.0f GOP/s", roof->amx_bf16_gops);
+    if (roof->threads > 0)
+        fputs(".\n", out);
     if (!isnan(foreign_percent))
         fprintf(out, "%sNoise: others used %.1f %% of the processors' time meanwhile.\n",
             roof->threads > 0 ? "" : "\n", foreign_percent);
@@ -138,9 +144,10 @@ int bench_json_conditions(json_t *object, const struct ash_bandwidth *roof, doub
 {
     json_t *machine = json_null();
     if (roof->threads > 0)
-        machine = json_pack("{s:i, s:f, s:f, s:s, s:f, s:s}", "threads", roof->threads, "read_gbps",
-            roof->read_gbps, "int8_gops", roof->int8_gops, "int8_kernel", roof->int8_kernel,
-            "fp32_gops", roof->fp32_gops, "fp32_kernel", roof->fp32_kernel);
+        machine = json_pack("{s:i, s:f, s:f, s:s, s:f, s:s, s:f, s:f}", "threads", roof->threads,
+            "read_gbps", roof->read_gbps, "int8_gops", roof->int8_gops, "int8_kernel",
+            roof->int8_kernel, "fp32_gops", roof->fp32_gops, "fp32_kernel", roof->fp32_kernel,
+            "amx_int8_gops", roof->amx_int8_gops, "amx_bf16_gops", roof->amx_bf16_gops);
     int failed = json_object_set_new(object, "roof", machine);
     return failed |
            json_object_set_new(object, "foreign_cpu_percent", real_or_null(foreign_percent));

@@ -52,6 +52,8 @@ static const struct ash_column measured_columns[] = {
     { "WITH", "int8_kernel", ASH_ALIGN_LEFT },
     { "FP32 GOP/S", "fp32_gops", ASH_ALIGN_RIGHT },
     { "WITH", "fp32_kernel", ASH_ALIGN_LEFT },
+    { "AMX INT8", "amx_int8_gops", ASH_ALIGN_RIGHT },
+    { "AMX BF16", "amx_bf16_gops", ASH_ALIGN_RIGHT },
 };
 
 static const struct ash_column kernel_columns[] = {
@@ -109,6 +111,13 @@ static void add_measurement(struct ash_table *table, const struct ash_bandwidth 
     ash_table_text(table, roof->int8_kernel);
     ash_table_real(table, roof->fp32_gops, 0);
     ash_table_text(table, roof->fp32_kernel);
+    for (int i = 0; i < 2; i++) { /* no such unit: no figure */
+        double gops = i ? roof->amx_bf16_gops : roof->amx_int8_gops;
+        if (gops > 0)
+            ash_table_real(table, gops, 0);
+        else
+            ash_table_text(table, NULL);
+    }
 }
 
 static enum ash_status measure(int64_t threads, struct findings *findings)
