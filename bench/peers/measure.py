@@ -1,48 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Running a side of a comparison: pinned, watched, timed; and the points that are compared."""
+"""Running a side of a comparison: pinned, watched, timed."""
+import contextlib
 import os
 import re
 import signal
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
+
+
+PROMPT = "The capital of France is"
+RSS_CONTEXT = 4096  # positions that every side sets aside where memory is compared
+LIMIT_S = 900  # of one run, where nothing shorter is known
 
 
 class Failure(Exception):
     """What a person should read instead of a traceback."""
 
 
-@dataclass(frozen=True)
-class Point:
-    """One piece of work, the same for all sides. `kind`: prefill, decode, first or rss."""
-
-    name: str
-    kind: str
-    tokens: int = 0
-    depth: int = 0
-    sequences: int = 1
-
-    @property
-    def unit(self):
-        return {"first": "ms", "rss": "MiB"}.get(self.kind, "tokens/s")
-
-    @property
-    def less_is_better(self):
-        return self.kind in ("first", "rss")
-
-
-POINTS = (
-    Point("prefill 512", "prefill", 512),
-    Point("decode 128", "decode", 128),
-    Point("decode 128 at 4000", "decode", 128, depth=4000),
-    Point("16 sequences, decode 32", "decode", 32, depth=128, sequences=16),
-    Point("load to first token", "first", 1),
-    Point("peak RSS", "rss", 64),
-)
-PROMPT = "The capital of France is"
-RSS_CONTEXT = 4096  # positions that every side sets aside where memory is compared
+class TooSlow(Failure):
+    """A run that was given up because it took longer than its limit."""
 
 
 @dataclass
@@ -85,8 +65,8 @@ def foreign_percent(busy_s, own_s, wall_s, cpus):
     return max(0.0, 100 * (busy_s - own_s) / (wall_s * len(cpus)))
 
 
-def spawn(command, cpus, limit_s=900, environment=None):
-    """Runs a command on `cpus` alone to its end."""
+def spawn(command, cpus, limit_s=LIMIT_S, environment=None):
+    """Runs a command on `cpus` alone to its end; after `limit_s` it is killed."""
     with tempfile.TemporaryFile("w+b") as errors:
         busy = busy_seconds(cpus)
         start = time.monotonic()
@@ -95,7 +75,7 @@ def spawn(command, cpus, limit_s=900, environment=None):
             env={**os.environ, **(environment or {})},
             preexec_fn=lambda: os.sched_setaffinity(0, cpus))
         signal.signal(signal.SIGALRM, lambda *_: child.kill())
-        signal.alarm(limit_s)
+        signal.alarm(max(1, round(limit_s)))
         first = os.read(child.stdout.fileno(), 65536)
         first_s = time.monotonic() - start
         output = first + child.stdout.read()
@@ -114,6 +94,8 @@ def spawn(command, cpus, limit_s=900, environment=None):
 
 def spawn_checked(command, cpus, **more):
     run = spawn(command, cpus, **more)
+    if run.code == -signal.SIGKILL and run.wall_s >= more.get("limit_s", LIMIT_S) - 1:
+        raise TooSlow(f"{os.path.basename(str(command[0]))} took more than {run.wall_s:.0f} s")
     if run.code != 0:
         how = f"signal {-run.code}" if run.code < 0 else f"exit code {run.code}"
         last = "\n".join(run.errors.strip().splitlines()[-5:])
@@ -121,10 +103,33 @@ def spawn_checked(command, cpus, **more):
     return run
 
 
+@contextlib.contextmanager
+def neighbours(cpus):
+    """A busy program on each of `cpus`, as long as the block lasts."""
+    spin = [sys.executable, "-c", "while True: pass"]
+    children = []
+    try:
+        for cpu in cpus:
+            children.append(subprocess.Popen(
+                spin, stdin=subprocess.DEVNULL, preexec_fn=lambda cpu=cpu: os.sched_setaffinity(0, [cpu])))
+        time.sleep(0.1)  # for the interpreters to start
+        yield
+    finally:
+        for child in children:
+            child.kill()
+            child.wait()
+
+
 def program_sample(point, run):
     """Of a whole program's run: time to its first byte of text, or its peak memory."""
     value = run.first_s * 1e3 if point.kind == "first" else run.peak_bytes / 2**20
     return Sample(value, run.foreign_percent)
+
+
+def identity(name, *paths):
+    """A side of this build on this file: figures of another build are not gone on with."""
+    facts = [os.stat(path) for path in paths]
+    return " ".join([name, *(f"{fact.st_size}@{fact.st_mtime_ns}" for fact in facts)])
 
 
 def summary(values):

@@ -49,6 +49,11 @@ VOCABULARY = 32000  # ids that every model of this family has; the values do not
 
 def main():
     model, properties = sys.argv[1], json.loads(sys.argv[2])
+    pieces = properties.pop("MAX_NUM_BATCHED_TOKENS", None)
+    if pieces:
+        scheduler = openvino_genai.SchedulerConfig()
+        scheduler.max_num_batched_tokens = pieces
+        properties["scheduler_config"] = scheduler
     pipeline = openvino_genai.LLMPipeline(model, "CPU", **properties)
     if len(sys.argv) > 3:
         text(pipeline, int(sys.argv[3]), sys.argv[4])
@@ -56,7 +61,9 @@ def main():
     print(json.dumps({"version": openvino_genai.__version__}), flush=True)
     for line in sys.stdin:
         request = json.loads(line)
-        answer(pipeline, {**request, "tokens": min(request["tokens"], 8)})  # warm-up
+        # The warm-up; behind thousands of tokens, of a shorter prompt of the same kind.
+        answer(pipeline, {**request, "depth": min(request["depth"], 512),
+                          "tokens": min(request["tokens"], 512 if request["kind"] == "prefill" else 8)})
         print(json.dumps(answer(pipeline, request)), flush=True)
 
 

@@ -7,13 +7,13 @@ import shutil
 import sys
 import tarfile
 
-from measure import PROMPT, RSS_CONTEXT, Failure, Sample, program_sample, spawn, spawn_checked, step
+from measure import (LIMIT_S, PROMPT, RSS_CONTEXT, Failure, Sample, identity, program_sample, spawn,
+                     spawn_checked, step)
 
 VERSION = "0.3.36"
 SHA256 = "832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e"
 TOOLS = ("llama-bench", "llama-batched-bench", "llama-completion")
 NO_AMX = "-mno-amx-tile -mno-amx-int8 -mno-amx-bf16"
-BATCH = ["-b", "2048", "-ub", "512"]  # its defaults, written out
 
 
 def fetch(cache, log):
@@ -54,96 +54,130 @@ def build(source, folder, flags, log):
     return binaries
 
 
-def crash_of(binaries, model):
-    """How it ends on this model: None where it works."""
-    run = spawn([os.path.join(binaries, "llama-bench"), "-m", model, "-p", "32", "-n", "2", "-r",
-                 "1", "-o", "json"], os.sched_getaffinity(0))
-    if run.code == 0:
-        return None
-    return f"signal {-run.code}" if run.code < 0 else f"exit code {run.code}"
-
-
 def has_amx():
     with open("/proc/cpuinfo", encoding="utf-8") as cpuinfo:
         return "amx_int8" in cpuinfo.read()
 
 
-def install(cache, model, log):
-    """Returns the folder of the programs, and what a reader should know about the build."""
+def install(cache, log):
+    """The folders of its programs: for this processor, and without AMX, whose code is not always faster
+    (and was seen to crash), so that both are tried."""
     source = fetch(cache, log)
-    binaries = build(source, "build", "", log)
-    crash = crash_of(binaries, model)
-    if crash is None:
-        return binaries, "native build"
-    if not has_amx():
-        raise Failure(f"llama.cpp's native build ends with {crash} on {model}; see {log}")
-    print(f"  llama.cpp's native build ends with {crash} on this model; building without AMX")
-    binaries = build(source, "build-noamx", NO_AMX, log)
-    again = crash_of(binaries, model)
-    if again:
-        raise Failure(f"llama.cpp ends with {again} on {model}, with AMX and without; see {log}")
-    return binaries, f"native build without AMX: with AMX it ended with {crash} on this model"
+    folders = [build(source, "build", "", log)]
+    if has_amx():
+        folders.append(build(source, "build-noamx", NO_AMX, log))
+    return folders
+
+
+def build_name(folder):
+    parent, last = os.path.split(os.path.abspath(folder))
+    return os.path.basename(parent) if last == "bin" else last
 
 
 class LlamaCpp:
-    name = "llama.cpp"
+    """llama.cpp, in every build of `folders`. A setting is a name on each axis, and words for each."""
 
-    def __init__(self, model, cache, log, folder=None):
-        self.model = model
-        if folder:
-            self.folder, self.note = folder, "programs given with --llama-dir"
-            crash = crash_of(folder, model)
-            if crash:
-                raise Failure(f"{folder}/llama-bench ends with {crash} on {model}")
-        else:
-            self.folder, self.note = install(cache, model, log)
+    note = None
+    deep_depth = True  # llama-bench can begin behind positions that it does not time
 
-    def tool(self, name):
-        return os.path.join(self.folder, name)
+    def __init__(self, model, folders, name="llama.cpp", extra=()):
+        self.model, self.name, self.extra = model, name, list(extra)
+        self.folders = {build_name(folder): folder for folder in folders}
+        programs = [os.path.join(folder, "llama-bench") for folder in folders]
+        for program in programs:
+            if not os.access(program, os.X_OK):
+                raise Failure(f"{name}: {program} is no program")
+        self.identity = identity(f"{name} {' '.join(self.extra)}".strip(), model, *programs)
 
     def version(self):
-        run = spawn([self.tool("llama-bench"), "--version"], os.sched_getaffinity(0))
+        folder = next(iter(self.folders.values()))
+        run = spawn([os.path.join(folder, "llama-bench"), "--version"], os.sched_getaffinity(0))
         lines = (run.output + run.errors).strip().splitlines()
         return next((line for line in lines if line.startswith("version")), f"of {VERSION}")
 
-    def variants_of(self, point):
-        """The settings that are tried before the rounds; the best one is compared."""
-        attention = {"fa on": ["-fa", "on"], "fa off": ["-fa", "off"]}
-        if point.kind == "rss":
-            return attention
-        if point.kind == "first":
-            return {"fa on": ["-fa", "on"], "fa off": ["-fa", "off"],
-                    "fa off, no repacking": ["-fa", "off", "--no-repack"]}
-        if point.sequences > 1:
-            return {f"{name}, {cache}": words + extra for name, words in attention.items()
-                    for cache, extra in (("unified KV", ["-kvu"]), ("split KV", ["-no-kvu"]))}
-        return {f"{name}, {repack}": words + extra for name, words in attention.items()
-                for repack, extra in (("repacking", ["--repack", "1"]),
-                                      ("no repacking", ["--repack", "0"]))}
+    def attention_axis(self, point):
+        """With several threads, plain attention is faster at some depths, flash attention at others."""
+        axis = {"fa off": ["-fa", "0"], "fa on": ["-fa", "1"]}
+        if point.depth >= 1000 or point.tokens >= 1000:
+            axis["fa on, q8_0 cache"] = ["-fa", "1", "-ctk", "q8_0", "-ctv", "q8_0"]
+        return axis
 
-    def measure(self, point, threads, cpus, settings):
+    def repack_axis(self):
+        return {"repacking": ["--repack", "1"], "no repacking": ["--repack", "0"]}
+
+    def axes(self, point):
+        builds = dict.fromkeys(self.folders, [])
+        if point.kind == "together":
+            return []
         if point.kind in ("first", "rss"):
-            run = spawn_checked([
-                self.tool("llama-completion"), "-m", self.model, "-t", str(threads), "-c",
-                str(RSS_CONTEXT), "-n", str(point.tokens), "--temp", "0", "--no-warmup", "-no-cnv",
-                "--no-display-prompt", "-p", PROMPT, *settings], cpus)
-            return program_sample(point, run)
+            words = {"fa on": ["-fa", "on"], "fa off": ["-fa", "off"]}
+            return [builds, words, {"": [], "no repacking": ["--no-repack"]}]
         if point.sequences > 1:
-            return self.measure_together(point, threads, cpus, settings)
-        prompt, gen = (point.tokens, 0) if point.kind == "prefill" else (0, point.tokens)
-        run = spawn_checked([
-            self.tool("llama-bench"), "-m", self.model, "-t", str(threads), "-r", "1", "-o", "json",
-            "-p", str(prompt), "-n", str(gen), "-d", str(point.depth), *BATCH, *settings], cpus)
-        return Sample(json.loads(run.output)[0]["avg_ts"], run.foreign_percent)
+            return [builds, {"fa off": ["-fa", "off"], "fa on": ["-fa", "on"]},
+                    {"unified KV": ["-kvu"], "split KV": ["-no-kvu"]}]
+        axes = [builds, self.attention_axis(point), self.repack_axis()]
+        if point.kind == "prefill":
+            sizes = (512, 128) if point.tokens <= 512 else (512, 2048, 128)
+            axes.append({f"ubatch {size}": ["-ub", str(size)] for size in sizes})
+        return axes
 
-    def measure_together(self, point, threads, cpus, settings):
+    def measure(self, point, threads, cpus, settings, limit_s=None):
+        words = [word for axis, name in zip(self.axes(point), settings) for word in axis[name]]
+        folder, limit_s = self.folders[settings[0]], limit_s or LIMIT_S
+        if point.kind in ("first", "rss"):
+            return program_sample(point, spawn_checked([
+                os.path.join(folder, "llama-completion"), "-m", self.model, "-t", str(threads), "-c",
+                str(RSS_CONTEXT), "-n", str(point.tokens), "--temp", "0", "--no-warmup", "-no-cnv",
+                "--no-display-prompt", "-p", PROMPT, *words], cpus, limit_s=limit_s))
+        if point.sequences > 1:
+            return self.measure_together(point, threads, cpus, folder, words, limit_s)
+        return self.measure_alone(point, threads, cpus, folder, words, limit_s)
+
+    def depth_words(self, point):
+        return ["-d", str(point.depth)] if point.depth else []
+
+    def measure_alone(self, point, threads, cpus, folder, words, limit_s):
+        prompt, gen = (point.tokens, 0) if point.kind == "prefill" else (0, point.tokens)
+        # Before thousands of tokens a warm-up would double the time, and what it warms is less than 1 %.
+        quick = self.no_warm_up() if point.tokens >= 1000 or point.depth >= 1000 else []
+        run = spawn_checked([
+            os.path.join(folder, "llama-bench"), "-m", self.model, "-t", str(threads), "-r", "1", "-o",
+            "json", "-p", str(prompt), "-n", str(gen), *self.depth_words(point), *quick, *words,
+            *self.extra], cpus, limit_s=limit_s)
+        rows = [row for row in json.loads(run.output) if row["n_prompt"] == prompt or row["n_gen"]]
+        return Sample(rows[-1]["avg_ts"], run.foreign_percent)
+
+    def no_warm_up(self):
+        return ["--no-warmup"]
+
+    def measure_together(self, point, threads, cpus, folder, words, limit_s):
         positions = point.sequences * (point.depth + point.tokens)
         run = spawn_checked([
-            self.tool("llama-batched-bench"), "-m", self.model, "-t", str(threads), "-c",
+            os.path.join(folder, "llama-batched-bench"), "-m", self.model, "-t", str(threads), "-c",
             str(positions), "-npp", str(point.depth), "-ntg", str(point.tokens), "-npl",
-            str(point.sequences), "--output-format", "jsonl", *BATCH, *settings], cpus)
+            str(point.sequences), "--output-format", "jsonl", "-b", "2048", "-ub", "512", *words],
+            cpus, limit_s=limit_s)
         rows = [json.loads(line) for line in (run.output + run.errors).splitlines()
                 if line.startswith("{")]
         if not rows:
             raise Failure("llama-batched-bench printed no result: " + run.errors[-300:])
         return Sample(rows[0]["speed_tg"], run.foreign_percent)
+
+    def close(self):
+        """Nothing stays open between two measurements."""
+
+
+class IkLlamaCpp(LlamaCpp):
+    """A fork with other flags: no --repack (its -rtr is given as an extra word), no -d, no unified KV."""
+
+    def axes(self, point):
+        if point.kind in ("together", "first", "rss") or point.sequences > 1:
+            return []
+        axes = super().axes(point)
+        return axes[:2] + axes[3:]
+
+    def depth_words(self, point):
+        return ["-gp", f"{point.depth},{point.tokens}"] if point.depth else []
+
+    def no_warm_up(self):
+        return ["-w", "0"]
