@@ -24,17 +24,19 @@ ASH_INLINE void load_block(const enum ash_type type, const uint8_t *quants, inte
     }
 }
 
+typedef int32_t __attribute__((may_alias)) four_bytes;
+
+/* In assembler, as gcc 12 makes the broadcast an instruction of its own: 450 instead of 530 Gop/s. */
 ASH_INLINE integers dot_block(
     const enum ash_type type, const integers w[8], const int8_t *q, int32_t start)
 {
     (void)type;
     integers sum = _mm512_set1_epi32(start);
     ASH_UNROLL
-    for (int i = 0; i < 8; i++) {
-        int32_t four;
-        memcpy(&four, q + 4 * i, sizeof four);
-        sum = _mm512_dpbusd_epi32(sum, w[i], _mm512_set1_epi32(four));
-    }
+    for (int i = 0; i < 8; i++)
+        __asm__("vpdpbusd %2%{1to16%}, %1, %0"
+                : "+v"(sum)
+                : "v"(w[i]), "m"(*(const four_bytes *)(const void *)(q + 4 * i)));
     return sum;
 }
 

@@ -25,6 +25,14 @@
         name " prefill", { { 64, 576 }, { 192, 576 } }, WEIGHT(type), .bench = true                \
     }
 
+/* Sequences that decode together, and prompts. */
+#define SPEED(name, type)                                                                          \
+    { name " 16 sequences", { { 16, 576 }, { 1536, 576 } }, WEIGHT(type), .bench = true },         \
+        { name " 64 x 1536 x 576", { { 64, 576 }, { 1536, 576 } }, WEIGHT(type), .bench = true },  \
+    {                                                                                              \
+        name " 64 x 2048 x 8192", { { 64, 8192 }, { 2048, 8192 } }, WEIGHT(type), .bench = true    \
+    }
+
 const struct ash_case ash_cases_matmul[] = {
     SHAPES("Q4_1", ASH_Q4_1),
     SHAPES("Q4_0", ASH_Q4_0),
@@ -32,6 +40,9 @@ const struct ash_case ash_cases_matmul[] = {
     SHAPES("F32", ASH_F32),
     SHAPES("F16", ASH_F16),
     SHAPES("BF16", ASH_BF16),
+    SPEED("Q4_1", ASH_Q4_1),
+    SPEED("Q4_0", ASH_Q4_0),
+    SPEED("Q8_0", ASH_Q8_0),
     { "Q4_1 1B decode", { { 1, 2048 }, { 8192, 2048 } }, WEIGHT(ASH_Q4_1), .bench = true },
     { "Q4_1 135M down", { { 64, 1536 }, { 576, 1536 } }, WEIGHT(ASH_Q4_1), .bench = true },
     { "one element", { { 1, 1 }, { 1, 1 } } },
@@ -49,48 +60,53 @@ const struct ash_case ash_cases_matmul[] = {
     { 0 },
 };
 
-/* (T, N, K) with tails in all three, and more than one panel of every kernel. */
-enum { TOKENS = 35, ROWS = 83, COLUMNS = 2112 };
+/* Tails in all three, and more than one panel of every tile of every kernel. */
+static const struct shape {
+    int64_t tokens, rows, columns;
+} shapes[] = { { 35, 83, 2112 }, { 15, 19, 8224 }, { 1, 35, 16416 }, { 3, 275, 64 } };
 
-static void make_weight(enum ash_type type, struct ash_tensor *out)
+static void make_weight(enum ash_type type, const struct shape *shape, struct ash_tensor *out)
 {
-    cr_assert_eq(ash_tensor_init(type, 2, (int64_t[]){ ROWS, COLUMNS }, out), ASH_OK);
-    float *values = malloc(sizeof *values * ROWS * COLUMNS);
-    for (int64_t i = 0; i < ROWS * COLUMNS; i++)
+    const int64_t count = shape->rows * shape->columns;
+    cr_assert_eq(ash_tensor_init(type, 2, (int64_t[]){ shape->rows, shape->columns }, out), ASH_OK);
+    float *values = malloc(sizeof *values * (size_t)count);
+    for (int64_t i = 0; i < count; i++)
         values[i] = (float)((i * 7919 + i / 31) % 257 - 128) / 64.0F;
     out->data = malloc(ash_tensor_bytes(out));
-    cr_assert_eq(ash_from_float(type, values, ROWS * COLUMNS, out->data), ASH_OK);
+    cr_assert_eq(ash_from_float(type, values, count, out->data), ASH_OK);
     free(values);
 }
 
-static void make_x(enum ash_type type, struct ash_tensor *out)
+static void make_x(enum ash_type type, const struct shape *shape, struct ash_tensor *out)
 {
-    cr_assert_eq(ash_tensor_init(type, 2, (int64_t[]){ TOKENS, COLUMNS }, out), ASH_OK);
+    cr_assert_eq(
+        ash_tensor_init(type, 2, (int64_t[]){ shape->tokens, shape->columns }, out), ASH_OK);
     out->data = malloc(ash_tensor_bytes(out));
-    float row[COLUMNS];
-    for (int64_t t = 0; t < TOKENS; t++) {
-        for (int64_t k = 0; k < COLUMNS; k++)
+    float *row = malloc(sizeof *row * (size_t)shape->columns);
+    for (int64_t t = 0; t < shape->tokens; t++) {
+        for (int64_t k = 0; k < shape->columns; k++)
             row[k] = (float)((t * 131 + k * 6133) % 1021 - 510) / 77.0F;
         char *to = (char *)out->data + (size_t)t * ash_tensor_row_bytes(out);
-        cr_assert_eq(ash_from_float(type, row, COLUMNS, to), ASH_OK);
+        cr_assert_eq(ash_from_float(type, row, shape->columns, to), ASH_OK);
     }
+    free(row);
 }
 
 /* What a kernel makes of weights of `type`, to be freed; NULL where it cannot run them. */
-static float *run(const struct ash_kernel *kernel, enum ash_type type)
+static float *run(const struct ash_kernel *kernel, enum ash_type type, const struct shape *shape)
 {
     struct ash_args args = { 0 };
-    make_weight(type, &args.in[1]);
-    make_x(kernel->activation, &args.in[0]);
+    make_weight(type, shape, &args.in[1]);
+    make_x(kernel->activation, shape, &args.in[0]);
     cr_assert_eq(ash_op_infer(&ash_op_matmul, &args, &args.out), ASH_OK);
     float *result = NULL;
     if ((kernel->needs & ~ash_cpu_features()) == 0 && kernel->accepts(&args)) {
         void *packed = aligned_alloc(64, kernel->pack_bytes(&args.in[1]));
-        kernel->pack(&args.in[1], 0, ROWS, packed);
+        kernel->pack(&args.in[1], 0, shape->rows, packed);
         void *weight = args.in[1].data;
         args.in[1].data = packed;
         args.out.data = result = malloc(ash_tensor_bytes(&args.out));
-        kernel->run(&args, 0, ROWS);
+        kernel->run(&args, 0, shape->rows);
         args.in[1].data = weight;
         free(packed);
     }
@@ -99,23 +115,28 @@ static float *run(const struct ash_kernel *kernel, enum ash_type type)
     return result;
 }
 
+static void expect_same_bits(enum ash_type type, const struct shape *shape)
+{
+    float *first = NULL;
+    for (const struct ash_kernel *kernel = ash_op_matmul.kernels; kernel->run; kernel++) {
+        float *result = run(kernel, type, shape);
+        if (first && result)
+            cr_assert_arr_eq(result, first, sizeof *result * (size_t)(shape->tokens * shape->rows),
+                "%s with %s (%lld, %lld) differs from the first kernel", kernel->name,
+                ash_type_info(type)->name, (long long)shape->rows, (long long)shape->columns);
+        if (!first)
+            first = result;
+        else
+            free(result);
+    }
+    cr_assert(first || ash_cpu_features() == 0);
+    free(first);
+}
+
 Test(matmul, every_instruction_set_gives_the_same_bits)
 {
     const enum ash_type types[] = { ASH_Q4_1, ASH_Q4_0, ASH_Q8_0, ASH_F32, ASH_F16, ASH_BF16 };
-    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
-        float *first = NULL;
-        for (const struct ash_kernel *kernel = ash_op_matmul.kernels; kernel->run; kernel++) {
-            float *result = run(kernel, types[i]);
-            if (first && result)
-                cr_assert_arr_eq(result, first, sizeof *result * TOKENS * ROWS,
-                    "%s with %s differs from the first kernel", kernel->name,
-                    ash_type_info(types[i])->name);
-            if (!first)
-                first = result;
-            else
-                free(result);
-        }
-        cr_assert(first || ash_cpu_features() == 0);
-        free(first);
-    }
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        for (size_t j = 0; j < sizeof shapes / sizeof shapes[0]; j++)
+            expect_same_bits(types[i], &shapes[j]);
 }
