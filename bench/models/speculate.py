@@ -1,0 +1,92 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Decoding with and without drafts, the same prompts in alternating runs.
+
+    python3 speculate.py MODEL.gguf ASHLAR [--rounds N] [--tokens N] [--threads N] [CASE...]
+
+A round runs each prompt once with `--speculate off` and once with `auto`, the order turned each time.
+Prints tokens/s of decoding (slowest, median, fastest), the ratios inside a round (the same), and how
+many of the drafted tokens were right. Answers must be the same, or it fails.
+"""
+import argparse
+import json
+import statistics
+import subprocess
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent / "speculate"
+PAGE = (HERE / "page.txt").read_text()
+WRONG = (HERE / "misspelled.txt").read_text()
+CODE = (HERE / "table.c.txt").read_text()
+
+# name: (prompt, options)
+CASES = {
+    "replace": (
+        f'Original:\n\n{PAGE}\nCopy with "haven" instead of "harbour":\n\nThe haven of Brennish',
+        ["--raw", "-T", "0"]),
+    "continue": (f"{CODE}\n{CODE[:200]}", ["--raw", "-T", "0"]),
+    "spelling": (
+        f"Correct the spelling of the following text and give the whole corrected text.\n\n{WRONG}",
+        ["-T", "0"]),
+    "rename": (
+        'Rename the variable "column" to "col" in this C code and print the whole code again:\n\n'
+        f"```c\n{CODE}```", ["-T", "0"]),
+    "summary": (f"Summarize the following text.\n\n{PAGE}", ["-T", "0"]),
+    "replace, T 0.8": (
+        f'Original:\n\n{PAGE}\nCopy with "haven" instead of "harbour":\n\nThe haven of Brennish',
+        ["--raw", "-T", "0.8", "--seed", "1"]),
+    "open, T 0.8": (
+        "Explain how photosynthesis works and why it matters for life on Earth.",
+        ["-T", "0.8", "--seed", "1"]),
+    "open, T 1": (
+        "Write a long story about a lighthouse keeper who finds a strange letter in a bottle.",
+        ["-T", "1", "--seed", "3"]),
+    "open, T 1.5": (
+        "The sea was calm that morning, and",
+        ["--raw", "-T", "1.5", "-k", "0", "-p", "1", "--min-p", "0.02", "--seed", "5",
+         "--ignore-end"]),
+}
+
+
+def run(options, speculate, case):
+    prompt, sampling = CASES[case]
+    out = subprocess.run(
+        [options.ashlar, "run", "-m", options.model, "--json", "-n", str(options.tokens),
+         "-t", str(options.threads), "--speculate", speculate, *sampling],
+        input=prompt, capture_output=True, text=True, check=True).stdout
+    return json.loads(out)
+
+
+def spread(values, form):
+    return " ".join(form.format(v) for v in (min(values), statistics.median(values), max(values)))
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("model")
+    parser.add_argument("ashlar")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--tokens", type=int, default=250)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("case", nargs="*", default=list(CASES))
+    options = parser.parse_args()
+    for case in options.case or CASES:
+        rate = {"off": [], "auto": []}
+        answers = {}
+        for round_ in range(options.rounds):
+            for speculate in ("off", "auto") if round_ % 2 else ("auto", "off"):
+                result = run(options, speculate, case)
+                answers[speculate] = result
+                rate[speculate].append((result["usage"]["answer_tokens"] - 1) / result["decode_s"])
+            if answers["off"]["answer"] != answers["auto"]["answer"]:
+                raise SystemExit(f"{case}: the answers differ")
+        ratio = [a / b for a, b in zip(rate["auto"], rate["off"])]
+        usage = answers["auto"]["usage"]
+        print(f"{case:15} off {spread(rate['off'], '{:6.1f}')}   auto {spread(rate['auto'], '{:6.1f}')}"
+              f"   ratio {spread(ratio, '{:.2f}')}   {usage['answer_tokens']} tokens,"
+              f" {usage['steps']} steps, {usage['accepted_tokens']} of {usage['drafted_tokens']}"
+              " drafted right", flush=True)
+
+
+if __name__ == "__main__":
+    main()
