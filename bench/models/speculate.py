@@ -69,7 +69,7 @@ def main():
     parser.add_argument("--tokens", type=int, default=250)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("case", nargs="*", default=list(CASES))
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     for case in options.case or CASES:
         rate = {"off": [], "auto": []}
         answers = {}

@@ -81,13 +81,19 @@ static void compare_setup(struct setup setup, size_t length_count, struct totals
     unload(&drafting);
 }
 
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+enum { LENGTHS = 1 }; /* minutes otherwise */
+#else
+enum { LENGTHS = 5 };
+#endif
+
 Test(speculate, a_sequence_says_the_same_with_and_without)
 {
     const struct setup setups[] = { { 0 }, { .tiny = "wide", .kv_type = "q8_0" },
         { .kv_type = "f32" }, { .batch_tokens = "5" }, { .batch_tokens = "1" } };
     for (size_t i = 0; i < sizeof setups / sizeof *setups; i++) {
         struct totals totals = { 0 };
-        compare_setup(setups[i], i == 0 ? 5 : 1, &totals);
+        compare_setup(setups[i], i == 0 ? LENGTHS : 1, &totals);
         cr_log_info("setup %zu: %lld tokens in %lld steps, %lld of %lld drafted accepted", i,
             (long long)totals.answered, (long long)totals.steps, (long long)totals.accepted,
             (long long)totals.drafted);

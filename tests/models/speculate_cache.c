@@ -74,13 +74,13 @@ Test(speculate, what_the_cache_knows_is_not_forgotten_for_a_draft)
     setup.speculate = "auto";
     struct machine drafting = load(&setup);
     uint32_t random = 1;
-    for (int round = 0; round < 60; round++) { /* a few conversations, more than the cache holds */
+    for (int round = 0; round < 30; round++) { /* a few conversations, more than the cache holds */
         int32_t token[CONTEXT];
         random = random * 1664525 + 1013904223;
         make_prompt((enum prompt)(random >> 29) % PROMPTS, token, CONTEXT);
         token[0] = 40 + (int32_t)(random >> 20) % 3;
         int32_t count = 40 + (int32_t)(random >> 10) % 160;
-        struct ash_generate_options options = sampled(20 + round, 0.3);
+        struct ash_generate_options options = sampled(20 + 2 * round, 0.3);
         struct outcome a = say(plain.model, token, count, &options);
         struct outcome b = say(drafting.model, token, count, &options);
         expect_same(&a, &b, "conversation");
