@@ -147,8 +147,8 @@ const struct ash_device_op *ash_device_op_find(const struct ash_op *op)
 
 static size_t count_pages(const struct ash_span *span)
 {
-    int32_t positions = span->first_position + span->tokens;
-    return ((size_t)positions + ASH_PAGE_POSITIONS - 1) / ASH_PAGE_POSITIONS;
+    size_t positions = (size_t)span->first_position + (size_t)span->tokens;
+    return (positions + ASH_PAGE_POSITIONS - 1) / ASH_PAGE_POSITIONS;
 }
 
 static void write_batch(const struct ash_batch *batch, int32_t *out)

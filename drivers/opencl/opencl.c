@@ -74,11 +74,12 @@ static bool is_given(const struct ash_config *config, const char *name)
 /* Where programs come from: a folder of binaries, or source with a cache on disk. */
 static enum ash_status find_folders(struct opencl_device *device, const struct ash_config *config)
 {
-    cl_device_type type = opencl_device_number(&device->api, device->entry.id, CL_DEVICE_TYPE);
-    bool prebuilt =
-        (type & CL_DEVICE_TYPE_ACCELERATOR) != 0 ||
-        !opencl_device_number(&device->api, device->entry.id, CL_DEVICE_COMPILER_AVAILABLE) ||
-        is_given(config, "kernel_dir");
+    const struct opencl_api *api = &device->api;
+    cl_device_type type = opencl_device_number(api, device->entry.id, CL_DEVICE_TYPE);
+    bool accelerator = (type & CL_DEVICE_TYPE_ACCELERATOR) != 0 &&
+                       !(type & (CL_DEVICE_TYPE_CPU | CL_DEVICE_TYPE_GPU));
+    bool prebuilt = accelerator || is_given(config, "kernel_dir") ||
+                    !opencl_device_number(api, device->entry.id, CL_DEVICE_COMPILER_AVAILABLE);
     if (prebuilt)
         device->kernel_dir = ash_strdup(config->kernel_dir);
     else

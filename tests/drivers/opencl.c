@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is OpenCL's own: machines without it or with half of it, programs on disk, kernel folders, parts
+ * of devices, and errors. On PoCL; without a usable device most of it is skipped, and says so.
+ */
+#include "drivers/opencl/opencl.h"
+
+#include "drivers/drivers.h"
+#include "drivers/opencl/opencl_internal.h"
+#include "kernels/add/add.h"
+#include "kernels/matmul/matmul.h"
+#include "runtime/config.h"
+#include "runtime/memory.h"
+#include "runtime/trace.h"
+
+#include <criterion/criterion.h>
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { MAX_DEVICES = 16, COLUMNS = 64, MILLISECONDS = 150 };
+
+static struct ash_device_info found[MAX_DEVICES];
+static int count;
+static char folder[] = "/tmp/ashlar-opencl-XXXXXX";
+
+/* ---- Machines without OpenCL, or with half of it ---- */
+
+static void write_file(const char *name, const void *bytes, size_t length)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *file = fopen(path, "wb");
+    cr_assert(file && fwrite(bytes, 1, length, file) == length);
+    fclose(file);
+}
+
+static void make_folder(void)
+{
+    cr_assert(mkdtemp(folder));
+}
+
+static void remove_folder(void)
+{
+    char command[64];
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    cr_assert_eq(system(command), 0);
+}
+
+/* One unusable entry with a reason that has `word` in it. */
+static void expect_reason(const char *word)
+{
+    cr_assert_eq(ash_driver_opencl.probe(NULL, found, MAX_DEVICES, &count), ASH_OK);
+    cr_assert_eq(count, 1);
+    cr_assert(!found[0].usable);
+    cr_assert(strstr(found[0].reason, word), "%s", found[0].reason);
+}
+
+static void needs_loader(void)
+{
+    struct opencl_api api;
+    if (opencl_api_open(NULL, &api) != ASH_OK)
+        cr_skip_test("there is no libOpenCL.so.1: install ocl-icd-libopencl1");
+}
+
+Test(opencl, a_missing_loader_says_what_to_install)
+{
+    struct opencl_api api;
+    cr_assert_eq(opencl_api_open("libOpenCL-not-here.so", &api), ASH_ERR_NOT_FOUND);
+    cr_assert(strstr(ash_error(), "install ocl-icd-libopencl1"), "%s", ash_error());
+    cr_assert_eq(opencl_api_open("libm.so.6", &api), ASH_ERR_NOT_FOUND);
+    cr_assert(strstr(ash_error(), "lacks cl"), "%s", ash_error());
+}
+
+Test(opencl, a_loader_without_drivers_is_found_out_in_no_time, .init = make_folder,
+    .fini = remove_folder)
+{
+    needs_loader();
+    setenv("OCL_ICD_VENDORS", folder, 1);
+    expect_reason("knows no driver");
+    int64_t least_ns = INT64_MAX;
+    for (int i = 0; i < 5; i++) {
+        int64_t start_ns = ash_now_ns();
+        expect_reason("knows no driver");
+        int64_t took_ns = ash_now_ns() - start_ns;
+        least_ns = took_ns < least_ns ? took_ns : least_ns;
+    }
+    fprintf(stderr, "discovery without drivers: %.1f ms\n", (double)least_ns / 1e6);
+#ifdef NDEBUG /* a sanitizer's process takes longer to start */
+    cr_assert_lt(least_ns, MILLISECONDS * 1000000LL);
+#endif
+}
+
+Test(opencl, a_driver_that_crashes_takes_nobody_along, .init = make_folder, .fini = remove_folder)
+{
+    const char *crash = getenv("ASHLAR_TEST_CRASHING_ICD");
+    needs_loader();
+    cr_assert(crash, "the build names the library");
+    write_file("crash.icd", crash, strlen(crash));
+    setenv("OCL_ICD_VENDORS", folder, 1);
+    expect_reason("crashes or hangs");
+    write_file("crash.icd", "/not/here.so\n", 13);
+    expect_reason("knows no driver");
+}
+
+/* ---- A device, with a cache of its own ---- */
+
+static struct ash_config config;
+
+static struct ash_device *open_device(void)
+{
+    struct ash_device *device;
+    cr_assert_eq(ash_driver_opencl.probe(NULL, found, MAX_DEVICES, &count), ASH_OK);
+    if (!found[0].usable)
+        cr_skip_test("no usable OpenCL device: install pocl-opencl-icd");
+    cr_assert_eq(ash_driver_opencl.open(&found[0], &config, &device), ASH_OK, "%s", ash_error());
+    return device;
+}
+
+static void set(const char *name, const char *value)
+{
+    cr_assert_eq(ash_config_set(&config, ash_setting_find(name), value, ASH_SOURCE_FLAG), ASH_OK);
+}
+
+static void set_up(void)
+{
+    make_folder();
+    cr_assert_eq(ash_config_init(&config), ASH_OK);
+    set("cache_dir", folder);
+}
+
+static void tear_down(void)
+{
+    ash_config_finish(&config);
+    remove_folder();
+}
+
+/* add for (4, C), loaded; its status. */
+static enum ash_status load_add(struct ash_device *device, struct ash_loaded **out)
+{
+    int64_t dim[2] = { 4, COLUMNS };
+    struct ash_args args = { 0 };
+    cr_assert_eq(ash_tensor_init(ASH_F32, 2, dim, &args.in[0]), ASH_OK);
+    args.in[1] = args.out = args.in[0];
+    return device->driver->load(device, &ash_op_add, &args, out);
+}
+
+/* Runs x + x on the device. */
+static void run_add(struct ash_device *device)
+{
+    const struct ash_driver *driver = device->driver;
+    float x[4 * COLUMNS], sum[4 * COLUMNS];
+    struct ash_step step = { .name = "add", .op = &ash_op_add };
+    struct ash_buffer *in, *out, host = { .size_bytes = sizeof sum, .host = sum };
+    struct ash_batch batch = { .tokens = 4 };
+    struct ash_event done;
+    for (int i = 0; i < 4 * COLUMNS; i++)
+        x[i] = (float)i;
+    cr_assert_eq(load_add(device, &step.loaded), ASH_OK, "%s", ash_error());
+    step.args = ((struct opencl_loaded *)step.loaded)->args;
+    cr_assert_eq(driver->alloc(device, sizeof x, ASH_MEMORY_WEIGHTS, &in), ASH_OK);
+    cr_assert_eq(driver->alloc(device, sizeof x, ASH_MEMORY_ARENA, &out), ASH_OK);
+    step.in[0] = step.in[1] = (struct ash_place){ in, 0 };
+    step.out = (struct ash_place){ out, 0 };
+    struct ash_tensor weight = step.args.in[0];
+    weight.data = x;
+    cr_assert_eq(driver->upload(device, step.loaded, 0, &weight, step.in[0]), ASH_OK);
+    cr_assert_eq(driver->launch(device, &step, &batch, NULL, 0, &done), ASH_OK, "%s", ash_error());
+    cr_assert_eq(
+        driver->copy(device, (struct ash_place){ &host, 0 }, step.out, sizeof sum, &done, 1, &done),
+        ASH_OK);
+    cr_assert_eq(driver->wait(device, done), ASH_OK);
+    for (int i = 0; i < 4 * COLUMNS; i++)
+        cr_assert_eq(sum[i], 2 * x[i]);
+    driver->free(in);
+    driver->free(out);
+    driver->unload(device, step.loaded);
+}
+
+/* ---- Programs on disk ---- */
+
+/* The path of the one file in the cache; "" if there is none. */
+static char *cached_file(void)
+{
+    static char path[600];
+    char directory[256];
+    path[0] = '\0';
+    snprintf(directory, sizeof directory, "%s/opencl", folder);
+    DIR *open = opendir(directory);
+    for (struct dirent *entry; open && (entry = readdir(open));)
+        if (entry->d_name[0] != '.') {
+            cr_assert_str_empty(path, "one file and no drafts");
+            snprintf(path, sizeof path, "%s/%s", directory, entry->d_name);
+        }
+    if (open)
+        closedir(open);
+    return path;
+}
+
+static void read_whole(const char *path, unsigned char **out, size_t *length)
+{
+    cr_assert_eq(opencl_file_read(path, 1 << 28, out, length), ASH_OK, "%s", ash_error());
+}
+
+static void write_whole(const char *path, const unsigned char *bytes, size_t length)
+{
+    FILE *file = fopen(path, "wb");
+    cr_assert(file && fwrite(bytes, 1, length, file) == length);
+    fclose(file);
+}
+
+static void run_once(void)
+{
+    struct ash_device *device = open_device();
+    run_add(device);
+    ash_driver_opencl.close(device);
+}
+
+Test(opencl, a_program_is_kept_and_a_damaged_one_made_again, .init = set_up, .fini = tear_down)
+{
+    unsigned char *good, *now;
+    size_t length, length_now;
+    run_once();
+    char path[600];
+    snprintf(path, sizeof path, "%s", cached_file());
+    cr_assert_not(path[0] == '\0');
+    read_whole(path, &good, &length);
+    struct stat before, after;
+    stat(path, &before);
+    run_once();
+    stat(path, &after);
+    cr_assert_eq(before.st_ino, after.st_ino, "a good file is used as it is");
+
+    const size_t lengths[] = { 0, 7, sizeof(uint64_t) * 4, length / 2, length - 1, length };
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        unsigned char *bad = malloc(length);
+        memcpy(bad, good, length);
+        bad[length - 1] ^= 1;
+        bad[length / 3] ^= 0x40;
+        write_whole(path, bad, lengths[i]);
+        free(bad);
+        run_once();
+        read_whole(cached_file(), &now, &length_now);
+        cr_assert_geq(length_now, length / 2, "case %zu was not made again", i);
+        ash_free(now);
+    }
+    ash_free(good);
+}
+
+Test(opencl, a_cache_that_cannot_be_written_costs_time_only, .init = set_up, .fini = tear_down)
+{
+    write_file("opencl", "a file where the folder should be", 33);
+    run_once();
+}
+
+Test(opencl, what_another_key_left_is_not_taken, .init = set_up, .fini = tear_down)
+{
+    unsigned char *out;
+    size_t length;
+    cr_assert_eq(
+        opencl_cache_write(folder, "add", "driver 1", (const unsigned char *)"12345", 5), ASH_OK);
+    cr_assert_eq(opencl_cache_read(folder, "add", "driver 1", &out, &length), ASH_OK);
+    cr_assert(length == 5 && memcmp(out, "12345", 5) == 0);
+    ash_free(out);
+    cr_assert_eq(opencl_cache_read(folder, "add", "driver 2", &out, &length), ASH_ERR_NOT_FOUND);
+    cr_assert_eq(opencl_cache_read(folder, "glu", "driver 1", &out, &length), ASH_ERR_NOT_FOUND);
+}
+
+/* ---- A kernel folder, as an FPGA has ---- */
+
+static void write_binary(struct ash_device *device, const char *name)
+{
+    struct opencl_device *self = (struct opencl_device *)device;
+    unsigned char *binary;
+    size_t length;
+    cr_assert_eq(opencl_program_binary(self, self->programs->program, &binary, &length), ASH_OK,
+        "%s", ash_error());
+    write_file(name, binary, length);
+    ash_free(binary);
+}
+
+Test(opencl, programs_come_out_of_a_kernel_folder, .init = set_up, .fini = tear_down)
+{
+    struct ash_loaded *loaded = NULL;
+    struct ash_device *device = open_device();
+    run_add(device);
+    write_binary(device, "add.bin"); /* PoCL's, in the place of a maker's tools */
+    ash_driver_opencl.close(device);
+
+    set("cache_dir", "/nowhere");
+    set("kernel_dir", folder);
+    device = open_device();
+    run_add(device);
+    ash_driver_opencl.close(device);
+
+    write_file("add.bin", "no program", 10);
+    device = open_device();
+    cr_assert_eq(load_add(device, &loaded), ASH_ERR_DEVICE);
+    cr_assert(strstr(ash_error(), "add"), "%s", ash_error());
+    set("kernel_dir", "/nowhere");
+    ash_driver_opencl.close(device);
+    device = open_device();
+    cr_assert_eq(load_add(device, &loaded), ASH_ERR_UNSUPPORTED);
+    cr_assert(strstr(ash_error(), "/nowhere/add.bin"), "%s", ash_error());
+    cr_assert(strstr(ash_error(), "kernel_dir"), "%s", ash_error());
+    ash_driver_opencl.close(device);
+}
+
+/* ---- Parts of a device ---- */
+
+Test(opencl, a_device_is_listed_and_used_in_parts, .init = set_up, .fini = tear_down)
+{
+    setenv("POCL_DEVICES", "pthread", 1);
+    setenv("ASHLAR_OPENCL_SPLIT", "2", 1);
+    cr_assert_eq(ash_driver_opencl.probe(NULL, found, MAX_DEVICES, &count), ASH_OK);
+    if (!found[0].usable || sysconf(_SC_NPROCESSORS_ONLN) < 2)
+        cr_skip_test("no OpenCL device of two processors: install pocl-opencl-icd");
+    cr_assert_geq(count, 2);
+    for (int i = 0; i < 2; i++) {
+        struct ash_device *device;
+        cr_assert_eq(
+            ash_driver_opencl.open(&found[i], &config, &device), ASH_OK, "%s", ash_error());
+        cr_assert(((struct opencl_device *)device)->entry.is_part);
+        run_add(device);
+        ash_driver_opencl.close(device);
+    }
+    setenv("ASHLAR_OPENCL_SPLIT", "numa", 1); /* PoCL cannot: it stays whole */
+    int whole;
+    cr_assert_eq(ash_driver_opencl.probe(NULL, found, MAX_DEVICES, &whole), ASH_OK);
+    cr_assert_leq(whole, count);
+    cr_assert(found[0].usable);
+}
+
+Test(opencl, devices_that_changed_are_not_mistaken, .init = set_up, .fini = tear_down)
+{
+    struct ash_device *device = open_device();
+    ash_driver_opencl.close(device);
+    found[0].name[0] ^= 1;
+    cr_assert_eq(ash_driver_opencl.open(&found[0], &config, &device), ASH_ERR_DEVICE);
+    cr_assert(strstr(ash_error(), "start again"), "%s", ash_error());
+    found[0].name[0] ^= 1;
+    found[0].index = 100;
+    cr_assert_eq(ash_driver_opencl.open(&found[0], &config, &device), ASH_ERR_DEVICE);
+    cr_assert(strstr(ash_error(), "gone"), "%s", ash_error());
+}
+
+/* ---- Errors ---- */
+
+Test(opencl, a_build_that_fails_shows_the_compilers_words, .init = set_up, .fini = tear_down)
+{
+    struct ash_device *device = open_device();
+    struct ash_device_variant variant = { .name = "broken", .options = "-DWEIGHT=nonsense" };
+    cl_program program = NULL;
+    cr_assert_eq(opencl_program_get((struct opencl_device *)device,
+                     ash_device_op_find(&ash_op_matmul), &variant, &program),
+        ASH_ERR_DEVICE);
+    cr_assert(strstr(ash_error(), "cannot build the program broken"), "%s", ash_error());
+    cr_assert(strstr(ash_error(), "error"), "%s", ash_error());
+    run_add(device); /* the device is as good as before */
+    ash_driver_opencl.close(device);
+}
+
+Test(opencl, errors_say_what_to_do_and_a_lost_device_stays_lost, .init = set_up, .fini = tear_down)
+{
+    struct ash_device *device = open_device();
+    struct opencl_device *self = (struct opencl_device *)device;
+    struct ash_buffer *buffer = NULL;
+    struct ash_event done;
+    cr_assert_eq(
+        opencl_check(self, CL_MEM_OBJECT_ALLOCATION_FAILURE, "run a step"), ASH_ERR_NO_MEMORY);
+    cr_assert(strstr(ash_error(), "smaller model"), "%s", ash_error());
+    cr_assert_eq(device->driver->alloc(device, 64, ASH_MEMORY_ARENA, &buffer), ASH_OK);
+    cr_assert_eq(opencl_check(self, CL_OUT_OF_RESOURCES, "run a step"), ASH_ERR_DEVICE);
+    cr_assert(strstr(ash_error(), "lost") && strstr(ash_error(), "start again"), "%s", ash_error());
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(device->driver->copy(device, (struct ash_place){ buffer, 0 },
+                         (struct ash_place){ buffer, 32 }, 32, NULL, 0, &done),
+            ASH_ERR_DEVICE);
+        cr_assert(strstr(ash_error(), "was lost earlier"), "%s", ash_error());
+    }
+    device->driver->free(buffer);
+    ash_driver_opencl.close(device);
+}
+
+Test(opencl, old_events_have_happened_also_when_the_ring_has_forgotten_them, .init = set_up,
+    .fini = tear_down)
+{
+    struct ash_device *device = open_device();
+    struct ash_buffer *buffer;
+    struct ash_event first, done;
+    cr_assert_eq(device->driver->alloc(device, 64, ASH_MEMORY_ARENA, &buffer), ASH_OK);
+    struct ash_place to = { buffer, 0 }, from = { buffer, 32 };
+    cr_assert_eq(device->driver->copy(device, to, from, 32, NULL, 0, &first), ASH_OK);
+    for (int i = 0; i < 3 * OPENCL_RING; i++)
+        cr_assert_eq(device->driver->copy(device, to, from, 32, NULL, 0, &done), ASH_OK);
+    cr_assert_eq(done.value, first.value + 3 * OPENCL_RING);
+    cr_assert_eq(device->driver->wait(device, first), ASH_OK);
+    cr_assert_eq(device->driver->wait(device, done), ASH_OK);
+    done.value++;
+    cr_assert_eq(device->driver->wait(device, done), ASH_ERR_ARGUMENT);
+    device->driver->free(buffer);
+    ash_driver_opencl.close(device);
+}
