@@ -15,7 +15,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { MOST_QUICK_TOKENS = 60, MOST_QUICK_POSITIONS = 4000, MOST_QUICK_FLOPS = 300000 };
+enum { MOST_QUICK_TOKENS = 20, MOST_QUICK_POSITIONS = 4000, MOST_QUICK_FLOPS = 70000 };
 enum { MAX_DEVICES = 16, OFFSET = 64 }; /* no buffer's contents begin where the buffer does */
 
 /* A call of the check engine on a device. */
