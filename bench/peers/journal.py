@@ -13,11 +13,14 @@ class Stopped(Exception):
 
 
 class Journal:
-    """Measurements by what they are of. `for_s`: nothing is begun that would end later than that."""
+    """Measurements by what they are of. `for_s`: nothing is begun that would end later than that.
+    `closed`: nothing is measured at all, and the file stays as it is."""
 
-    def __init__(self, path, resume, for_s=None):
-        self.path, self.for_s, self.start = path, for_s, time.monotonic()
-        self.entries = self.read() if resume else {}
+    def __init__(self, path, resume, for_s=None, closed=False):
+        self.path, self.for_s, self.closed, self.start = path, for_s, closed, time.monotonic()
+        self.entries = self.read() if resume or closed else {}
+        if closed:
+            return
         with open(path, "a" if resume else "w", encoding="utf-8"):
             pass  # whether it can be written is said now, not after the first measurement
 
@@ -67,6 +70,8 @@ class Journal:
     def measure(self, key, run):
         """What the journal has under `key`, or else what run() gives; a failure is remembered, too."""
         known = self.find(key)
+        if known is None and self.closed:
+            raise Failure("not measured yet")
         if known is None:
             self.check_time(key)
             return self.measure_now(key, run)

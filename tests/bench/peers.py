@@ -189,7 +189,7 @@ class WholeRuns(InFolder):
         self.assertIn("signal 11", peer["tried"]["crash, fa off, repacking"])
         self.assertEqual(list(results[1]["sides"]), ["ashlar"])
         before = os.path.getsize(self.path("out.json.journal"))
-        run = self.run_peers(*points, "--report")
+        run = self.run_peers(*points, "--report", "--points", "decode 128,16 prompts,prefill 512")
         self.assertEqual((run.returncode, os.path.getsize(self.path("out.json.journal"))), (0, before))
         self.assertIn("16 prompts prefill", run.stdout)
 
