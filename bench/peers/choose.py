@@ -41,7 +41,7 @@ class Chooser:
             except Failure as error:
                 why = "given up: too slow" if isinstance(error, TooSlow) else str(error).splitlines()[-1]
                 self.tried[settings] = why
-                print(f"    {self.side.name}, {label(settings)}: {why}", flush=True)
+                self.say(f"    {self.side.name}, {label(settings)}: {why}")
                 return None
             wall_s = (self.journal.find(key) or {}).get("wall_s")
             if wall_s and (self.fastest_s is None or wall_s < self.fastest_s):
@@ -54,6 +54,10 @@ class Chooser:
         if self.better(value, self.best):
             self.best = value
         return value
+
+    def say(self, what):
+        if not self.journal.closed:
+            print(what, flush=True)
 
     def hopeless(self, value):
         """So far from the best that noise cannot be why: once is enough."""

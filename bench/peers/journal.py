@@ -9,7 +9,7 @@ from measure import Failure, Sample, TooSlow
 
 
 class Stopped(Exception):
-    """The time that was given is used up; what was measured is in the journal."""
+    """Nothing may be measured any more; what was is in the journal."""
 
 
 class Journal:
@@ -71,7 +71,7 @@ class Journal:
         """What the journal has under `key`, or else what run() gives; a failure is remembered, too."""
         known = self.find(key)
         if known is None and self.closed:
-            raise Failure("not measured yet")
+            raise Stopped
         if known is None:
             self.check_time(key)
             return self.measure_now(key, run)
