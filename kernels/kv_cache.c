@@ -2,6 +2,7 @@
 #include "kernels/kv_cache.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 enum { P = ASH_PAGE_POSITIONS };
@@ -10,8 +11,9 @@ enum ash_status ash_kv_check(const struct ash_tensor *cache, const char *name)
 {
     char text[96];
     ash_tensor_describe(cache, text, sizeof text);
-    if (cache->type != ASH_F32 && cache->type != ASH_F16 && cache->type != ASH_Q8_0)
-        return ash_fail(ASH_ERR_SHAPE, "the %s must be F32, F16 or Q8_0, is %s", name, text);
+    if (cache->type != ASH_F32 && cache->type != ASH_F16 && cache->type != ASH_BF16 &&
+        cache->type != ASH_Q8_0)
+        return ash_fail(ASH_ERR_SHAPE, "the %s must be F32, F16, BF16 or Q8_0, is %s", name, text);
     if (cache->rank != 4 || cache->dim[2] != P)
         return ash_fail(
             ASH_ERR_SHAPE, "the %s must be (pages, heads, %d, head size), is %s", name, P, text);
@@ -23,9 +25,11 @@ enum ash_status ash_kv_check(const struct ash_tensor *cache, const char *name)
 }
 
 /* Where channel d of a position is in a plain tile. */
-static int64_t element(enum ash_kv_side side, int64_t size, int position, int64_t d)
+static int64_t element(
+    enum ash_kv_side side, const struct ash_tensor *cache, int position, int64_t d)
 {
-    return side == ASH_KV_KEYS ? d * P + position : position * size + d;
+    bool by_channel = (side == ASH_KV_KEYS) == (cache->type != ASH_BF16);
+    return by_channel ? d * P + position : position * cache->dim[3] + d;
 }
 
 void ash_kv_write(enum ash_kv_side side, const struct ash_tensor *cache, void *tile, int position,
@@ -39,11 +43,13 @@ void ash_kv_write(enum ash_kv_side side, const struct ash_tensor *cache, void *t
         return;
     }
     for (int64_t d = 0; d < size; d++) {
-        uint16_t half = ash_kv_half(row[d]);
-        if (cache->type == ASH_F16)
-            memcpy(to + 2 * element(side, size, position, d), &half, sizeof half);
-        else
-            memcpy(to + 4 * element(side, size, position, d), row + d, sizeof *row);
+        int64_t at = element(side, cache, position, d);
+        if (cache->type == ASH_F32) {
+            memcpy(to + 4 * at, row + d, sizeof *row);
+            continue;
+        }
+        uint16_t half = cache->type == ASH_F16 ? ash_kv_half(row[d]) : ash_kv_bfloat(row[d]);
+        memcpy(to + 2 * at, &half, sizeof half);
     }
 }
 
@@ -67,12 +73,13 @@ void ash_kv_read(enum ash_kv_side side, const struct ash_tensor *cache, const vo
         return;
     }
     for (int64_t d = 0; d < size; d++) {
+        int64_t at = element(side, cache, position, d);
         uint16_t half;
         if (cache->type == ASH_F32) {
-            memcpy(row + d, from + 4 * element(side, size, position, d), sizeof *row);
+            memcpy(row + d, from + 4 * at, sizeof *row);
             continue;
         }
-        memcpy(&half, from + 2 * element(side, size, position, d), sizeof half);
-        row[d] = ash_f16_to_float(half);
+        memcpy(&half, from + 2 * at, sizeof half);
+        row[d] = cache->type == ASH_F16 ? ash_f16_to_float(half) : ash_bf16_to_float(half);
     }
 }

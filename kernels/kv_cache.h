@@ -10,19 +10,22 @@
 /*
  * The bytes of the paged KV cache, as all CPU kernels write and read them.
  *
- * A cache is a state of dims (pages, Hkv, ASH_PAGE_POSITIONS, D) in F32, F16 or Q8_0. A *tile* is one
+ * A cache is a state of dims (pages, Hkv, ASH_PAGE_POSITIONS, D) in F32, F16, BF16 or Q8_0. A *tile* is one
  * page of one head, 32 positions by D; tiles follow each other as the dims say. Inside,
  *
  *   F32, F16  keys   [D][32]   a channel's 32 positions side by side: the scores of a page come from
  *                              broadcast multiply-adds, with no sum across a vector
  *             values [32][D]   a position's channels side by side
+ *   BF16      the other way round, as AMX reads them (kernels/attention/attention_amx.c):
+ *             keys   [32][D]   rows of a tile are positions
+ *             values [D][32]   rows of a tile are channels
  *   Q8_0      D / 32 blocks, each of 32 channels:
  *             keys   int8 q[32 channels][32 positions], f16 d[32 positions]
  *             values int8 q[32 positions][32 channels], f16 d[32 positions]
  *             One scale for 32 channels of one position, so that positions can be written one by
  *             one; as many bytes as 32 blocks of Q8_0.
  *
- * Numbers beyond F16 are cut to its largest (no infinity comes out of a finite number). A cache that
+ * Numbers beyond F16 or BF16 are cut to its largest (no infinity comes out of a finite number). A cache that
  * was never written is zero.
  */
 enum { ASH_KV_BLOCK_BYTES = 32 * ASH_PAGE_POSITIONS + 2 * ASH_PAGE_POSITIONS };
@@ -64,6 +67,13 @@ static inline uint16_t ash_kv_half(float value)
 {
     const float most = 65504;
     return ash_f16_from_float(value > most ? most : value < -most ? -most : value);
+}
+
+/* To BF16, cut to its largest. */
+static inline uint16_t ash_kv_bfloat(float value)
+{
+    const float most = 0x1.fep127F;
+    return ash_bf16_from_float(value > most ? most : value < -most ? -most : value);
 }
 
 /* One position of one block of Q8_0; inline, as kernels compile it for their instruction set. */

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "models/arch.h"
 
+#include "kernels/attention/attention.h"
+#include "runtime/config.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -33,9 +36,10 @@ enum ash_status ash_arch_find(const struct ash_gguf *file, const struct ash_arch
         ash_gguf_path(file), (int)(name.length < 64 ? name.length : 64), name.text, known);
 }
 
-int64_t ash_model_kv_bytes(const struct ash_model_shape *shape, enum ash_type kv_type)
+int64_t ash_model_kv_bytes(const struct ash_model_shape *shape, int kv_type)
 {
-    const struct ash_type_info *info = ash_type_info(kv_type);
+    const struct ash_type_info *info =
+        ash_type_info(kv_type == ASH_KV_AUTO ? ASH_F16 : (enum ash_type)kv_type);
     int64_t head_bytes = shape->head_size / info->block_elements * info->block_bytes;
     return 2 * shape->layers * shape->kv_heads * head_bytes;
 }
@@ -104,4 +108,19 @@ ash_value ash_build_cache(struct ash_build *build, const char *format, ...)
     if (status != ASH_OK)
         return ash_graph_fail(build->graph, ash_fail_in(status, "kv_type: the cache %s", name));
     return ash_graph_state(build->graph, name, &cache);
+}
+
+ash_value ash_build_scratch(struct ash_build *build)
+{
+    if (ash_graph_status(build->graph) != ASH_OK || build->scratch != ASH_NO_VALUE)
+        return build->scratch;
+    const struct ash_model_shape *shape = build->shape;
+    struct ash_tensor scratch;
+    int64_t floats =
+        ash_attention_scratch(build->kv_pages, build->sequences, shape->heads, shape->head_size);
+    enum ash_status status = ash_tensor_init(ASH_F32, 1, &floats, &scratch);
+    if (status != ASH_OK)
+        return ash_graph_fail(build->graph, status);
+    build->scratch = ash_graph_state(build->graph, "attention.scratch", &scratch);
+    return build->scratch;
 }

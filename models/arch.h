@@ -35,8 +35,10 @@ struct ash_build {
     const struct ash_gguf *file;
     const struct ash_model_shape *shape;
     struct ash_graph *graph;
-    enum ash_type kv_type; /* F16, Q8_0 or F32 */
+    enum ash_type kv_type; /* F16, BF16, Q8_0 or F32 */
     int64_t kv_pages;
+    int64_t sequences; /* that hold them */
+    ash_value scratch; /* ash_build_scratch()'s; ASH_NO_VALUE at first */
 };
 
 struct ash_arch {
@@ -56,8 +58,9 @@ extern const struct ash_arch *const ash_archs[];
 /* By general.architecture. ASH_ERR_UNSUPPORTED names it and lists those there are. */
 enum ash_status ash_arch_find(const struct ash_gguf *file, const struct ash_arch **out);
 
-/* Bytes of keys and values of one position, over all layers. */
-int64_t ash_model_kv_bytes(const struct ash_model_shape *shape, enum ash_type kv_type);
+/* Bytes of keys and values of one position, over all layers. `kv_type`: enum ash_type, or ASH_KV_AUTO,
+ * which takes as many whichever it is. */
+int64_t ash_model_kv_bytes(const struct ash_model_shape *shape, int kv_type);
 
 /* For build(): a weight of the file by its name (printf), which must have exactly this shape (columns
  * 0 for a vector). The first error makes the graph fail; then ASH_NO_VALUE. */
@@ -67,6 +70,9 @@ ash_value ash_build_weight(struct ash_build *build, int64_t rows, int64_t column
 /* The same for one that may be missing: then ASH_NO_VALUE, and no error. */
 ash_value ash_build_optional(struct ash_build *build, int64_t rows, int64_t columns,
     const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* The scratch that attention shares sequences over threads with; one for all layers, made by the first. */
+ash_value ash_build_scratch(struct ash_build *build);
 
 /* The cache of keys or values of one layer: (pages, kv heads, ASH_PAGE_POSITIONS, D). */
 ash_value ash_build_cache(struct ash_build *build, const char *format, ...)

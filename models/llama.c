@@ -202,7 +202,9 @@ static ash_value attend(struct ash_build *build, int64_t layer, ash_value x, ash
     add(build, layer, "kv_write", &ash_op_kv_write, (ash_value[]){ k, v, keys, values, factors }, 5,
         &(struct ash_kv_write_params){ .rope = rope });
     float magnitude = shape->yarn.used ? shape->yarn.magnitude : 1; /* of q and of k */
-    return add(build, layer, "attention", &ash_op_attention, (ash_value[]){ q, keys, values }, 3,
+    ash_value scratch = ash_build_scratch(build);
+    return add(build, layer, "attention", &ash_op_attention,
+        (ash_value[]){ q, keys, values, scratch }, 4,
         &(struct ash_attention_params){ .heads = (int)shape->heads,
             .scale = magnitude * magnitude / sqrtf((float)d),
             .window = shape->window });

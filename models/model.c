@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "models/model.h"
 
+#include "kernels/attention/attention.h"
 #include "models/lookup.h"
 #include "models/registry.h"
+#include "runtime/config.h"
 #include "runtime/memory.h"
 
 #include <stdio.h>
@@ -103,14 +105,46 @@ static enum ash_status load_template(struct ash_model *model)
     return ASH_OK;
 }
 
+/* Whether the device has a kernel of attention that is made for a cache in BF16. */
+static enum ash_status is_fast_with_bf16(const struct ash_model *model, bool *out)
+{
+    const struct ash_model_shape *shape = &model->shape;
+    struct ash_device *device = model->runtime->device[0];
+    struct ash_attention_params params = { .heads = (int)shape->heads, .scale = 1 };
+    struct ash_args args = { .params = &params };
+    int64_t q[] = { 1, shape->heads * shape->head_size };
+    int64_t cache[] = { 1, shape->kv_heads, ASH_PAGE_POSITIONS, shape->head_size };
+    ASH_TRY(ash_tensor_init(ASH_F32, 2, q, &args.in[0]));
+    ASH_TRY(ash_tensor_init(ASH_BF16, 4, cache, &args.in[1]));
+    args.in[2] = args.in[1];
+    args.out = args.in[0];
+    struct ash_loaded *loaded = NULL;
+    enum ash_status status = device->driver->load(device, &ash_op_attention, &args, &loaded);
+    *out = status == ASH_OK && !loaded->fallback;
+    device->driver->unload(device, loaded);
+    return status == ASH_ERR_NO_MEMORY ? status : ASH_OK;
+}
+
+static enum ash_status choose_kv_type(struct ash_model *model)
+{
+    bool fast = false;
+    int wanted = model->runtime->config.kv_type;
+    if (wanted == ASH_KV_AUTO)
+        ASH_TRY(is_fast_with_bf16(model, &fast));
+    model->kv_type = wanted != ASH_KV_AUTO ? (enum ash_type)wanted : fast ? ASH_BF16 : ASH_F16;
+    return ASH_OK;
+}
+
 static enum ash_status build_graph(struct ash_model *model, struct ash_graph *graph)
 {
     struct ash_build build = {
         .file = model->file,
         .shape = &model->shape,
         .graph = graph,
-        .kv_type = (enum ash_type)model->runtime->config.kv_type,
+        .kv_type = model->kv_type,
         .kv_pages = count_pages(model),
+        .sequences = model->sequences,
+        .scratch = ASH_NO_VALUE,
     };
     model->logits = model->arch->build(&build);
     ASH_TRY(ash_graph_status(graph));
@@ -180,6 +214,7 @@ static enum ash_status load(struct ash_model *model, const struct ash_model_opti
     ASH_TRY(ash_arch_find(model->file, &model->arch));
     ASH_TRY(model->arch->read(model->file, &model->shape));
     ASH_TRY(choose_limits(model, options));
+    ASH_TRY(choose_kv_type(model));
     bool whole = !options->plan_only && !options->graph_only;
     if (whole)
         ASH_TRY(load_tokenizer(model));

@@ -34,6 +34,7 @@ struct ash_model {
     int32_t batch_tokens; /* the plan's largest T */
     int32_t outputs;      /* the plan's largest O */
     int32_t sequences;
+    enum ash_type kv_type; /* the setting's, or what auto came to */
 };
 
 /* What programs of this repository set beyond struct ash_load_options. */

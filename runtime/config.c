@@ -16,7 +16,9 @@
 #include <unistd.h>
 
 static const struct ash_choice kv_types[] = {
+    { "auto", ASH_KV_AUTO },
     { "f16", ASH_F16 },
+    { "bf16", ASH_BF16 },
     { "q8_0", ASH_Q8_0 },
     { "f32", ASH_F32 },
     { NULL, 0 },
@@ -83,8 +85,10 @@ static const struct ash_setting settings[] = {
     { INTEGER(batch_tokens), .letter = 'b', .least = 1, .most = 65536, .fallback = "512",
         .unit = "TOKENS",
         .help = "most tokens in one step; a longer prompt is prefilled in pieces of this size" },
-    { CHOICE(kv_type), .choices = kv_types, .fallback = "f16", .unit = "TYPE",
-        .help = "element type of the KV cache" },
+    { CHOICE(kv_type), .choices = kv_types, .fallback = "auto", .unit = "TYPE",
+        .help =
+            "element type of the KV cache; auto takes bf16 where the device is fastest with it, "
+            "else f16" },
     { CHOICE(speculate), .choices = speculations, .fallback = "auto", .unit = "WHEN",
         .help =
             "guess tokens from the text so far where it saves time; the answer stays the same" },

@@ -26,6 +26,8 @@ enum ash_config_source {
     ASH_SOURCE_FLAG,        /* --<name> */
 };
 
+enum { ASH_KV_AUTO = -1 }; /* the device's choice between F16 and BF16 */
+
 enum ash_speculate { ASH_SPECULATE_AUTO, ASH_SPECULATE_OFF };
 
 /* How the CPU chooses among the kernels that it can run. */
@@ -43,7 +45,8 @@ struct ash_config {
     int kernels; /* enum ash_kernel_choice */
     int64_t context;
     int64_t batch_tokens;
-    int kv_type;   /* enum ash_type */
+    int kv_type; /* enum ash_type, or ASH_KV_AUTO */
+
     int speculate; /* enum ash_speculate */
     int64_t seed;
     char *models_dir;

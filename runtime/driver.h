@@ -72,6 +72,7 @@ struct ash_loaded {
     const char *kernel; /* which kernel was chosen, for plans and traces; loads of one operator
                                  with the same kernel and packed_bytes pack a weight alike */
     enum ash_type activation; /* the type it reads in[0] in; the planner converts */
+    bool fallback;            /* the reference, or a kernel that is no faster than need be */
     int packed_input;         /* the weight it wants in a layout of its own; 0 = none */
     size_t packed_bytes;      /* how much memory that takes */
     const struct ash_kernel

@@ -38,7 +38,7 @@ struct ash_cost {
 
 /*
  * A CPU kernel: a pure function of its arguments. No allocation, no globals, no system call, at most
- * 64 KiB of stack. Vector tails are read and written within the tensor's bounds.
+ * 256 KiB of stack. Vector tails are read and written within the tensor's bounds.
  */
 struct ash_kernel {
     const char *name; /* "avx512_vnni": what it needs, in the file name's words */
@@ -52,6 +52,14 @@ struct ash_kernel {
      * type it has there (the planner tries A8 where every reader wants it). NULL = all that infer()
      * lets pass with F32 throughout. */
     bool (*accepts)(const struct ash_args *args);
+
+    /* As ash_op.tolerance, where it is coarser than the operator's; 0 = the operator's. Kernels without
+     * one of their own give the same bits as each other wherever that is promised. */
+    double tolerance;
+    /* It converts as it goes: there so that everything runs, not for its speed. */
+    bool fallback;
+    /* What it rounds in[0] to as it reads it, being F32; ASH_F32 = it does not. */
+    enum ash_type rounds_to;
 
     /* Ranges given to run() begin at multiples of this and end at one or at the last row. >= 1. */
     int grain;
@@ -89,9 +97,12 @@ struct ash_absorb {
 
 struct ash_op {
     const char *name;
-    int inputs;          /* how many it takes at most */
-    int optional;        /* how many of the last ones may be left out */
-    unsigned updates;    /* bit i: in[i] is written in place (a cache) */
+    int inputs;       /* how many it takes at most */
+    int optional;     /* how many of the last ones may be left out */
+    unsigned updates; /* bit i: in[i] is written in place (a cache) */
+    unsigned
+        scratch; /* bit i: of those, one whose contents mean nothing between calls; it begins as
+                            zeros, which a call may count on if it leaves them as it found them */
     unsigned in_place;   /* bit i: out may share memory with in[i] if that dies here */
     size_t params_bytes; /* sizeof its params struct; 0 = none */
     bool needs_batch;
@@ -102,7 +113,7 @@ struct ash_op {
      * Never reads data. ASH_ERR_SHAPE with a message naming input, expected and found. */
     enum ash_status (*infer)(const struct ash_args *args, struct ash_tensor *out);
 
-    /* How many rows of work these arguments hold. NULL = the rows of out. */
+    /* How many rows of work these arguments hold; may hang on the batch. NULL = the rows of out. */
     int64_t (*rows)(const struct ash_args *args);
 
     void (*cost)(const struct ash_args *args, struct ash_cost *out);

@@ -75,7 +75,9 @@ static enum ash_status cpu_open(
 /* Fills what the planner reads of a kernel that was chosen, or of the reference. */
 static struct ash_loaded describe(const struct ash_kernel *kernel, const struct ash_args *args)
 {
-    struct ash_loaded loaded = { .kernel = "reference", .activation = args->in[0].type };
+    struct ash_loaded loaded = { .kernel = "reference",
+        .activation = args->in[0].type,
+        .fallback = !kernel || kernel->fallback };
     if (!kernel)
         return loaded;
     loaded.kernel = kernel->name;

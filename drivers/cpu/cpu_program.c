@@ -70,11 +70,12 @@ static void bind_phase(struct ash_program *program, struct cpu_phase *phase)
     if (!bound) {
         phase->tokens = batch->tokens;
         phase->outputs = batch->outputs;
-        for (int32_t i = phase->first; i < phase->end; i++) {
-            struct cpu_task *task = &program->task[i];
-            ash_args_bind(&task->args, batch);
-            task->rows = ash_op_rows(task->step->op, &task->args);
-        }
+        for (int32_t i = phase->first; i < phase->end; i++)
+            ash_args_bind(&program->task[i].args, batch);
+    }
+    for (int32_t i = phase->first; (!bound || phase->needs_batch) && i < phase->end; i++) {
+        struct cpu_task *task = &program->task[i];
+        task->rows = ash_op_rows(task->step->op, &task->args);
     }
     if (!bound || (phase->needs_batch && program->threads > 1))
         cut_phase(phase, program->task, program->threads);

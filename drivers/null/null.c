@@ -83,7 +83,9 @@ static enum ash_status null_load(struct ash_device *device, const struct ash_op 
     struct ash_loaded *loaded = ash_alloc_zero(sizeof *loaded);
     if (!loaded)
         return ash_fail_memory(sizeof *loaded, "a kernel");
-    *loaded = (struct ash_loaded){ .kernel = "reference", .activation = args->in[0].type };
+    *loaded = (struct ash_loaded){
+        .kernel = "reference", .activation = args->in[0].type, .fallback = true
+    };
     *out = loaded;
     return ASH_OK;
 }

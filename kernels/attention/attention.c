@@ -33,14 +33,24 @@ static enum ash_status infer(const struct ash_args *args, struct ash_tensor *out
     for (int i = 0; i < 4; i++)
         ASH_TRY(ash_infer_want_dim(vcache, "the value cache", i, "that of keys", kcache->dim[i]));
     ASH_TRY(check_params(params, kcache));
+    if (args->in[3].rank > 0)
+        ASH_TRY(ash_infer_want(&args->in[3], "the scratch", ASH_F32, 1));
     ASH_TRY(ash_infer_want_dim(q, "q", 1, "heads * D", params->heads * kcache->dim[3]));
     *out = ash_infer_like(q);
     return ASH_OK;
 }
 
+/* While planning there is no batch: then all tokens are a sequence's first ones. */
 static int64_t rows(const struct ash_args *args)
 {
-    return args->in[0].dim[0] * args->in[1].dim[1];
+    struct ash_span all = { .tokens = (int32_t)args->in[0].dim[0] };
+    const struct ash_span *span = args->batch ? args->batch->span : &all;
+    int64_t rows = 0;
+    for (int32_t s = 0; s < (args->batch ? args->batch->spans : 1); s++) {
+        struct ash_attention_parts parts = ash_attention_span_parts(args->params, &span[s]);
+        rows += span[s].tokens * (int64_t)(parts.last - parts.first);
+    }
+    return rows * args->in[1].dim[1];
 }
 
 /* While planning there is no batch: then all tokens are a sequence's first ones. */
@@ -69,12 +79,35 @@ static void cost(const struct ash_args *args, struct ash_cost *out)
 static bool accepts(const struct ash_args *args)
 {
     int64_t size = args->in[1].dim[3];
-    return size % 16 == 0 && (args->out.type == ASH_F32 || size % 32 == 0) &&
-           ash_infer_f32_or_a8(&args->out);
+    bool writes = args->out.type == ASH_F32 || (args->out.type == ASH_A8 && size % 32 == 0);
+    return size % 16 == 0 && args->in[1].type != ASH_BF16 && writes;
+}
+
+/* BF16 is laid out for tiles: others turn each page on their stack, and it should not be taken for them. */
+static bool accepts_bf16(const struct ash_args *args)
+{
+    struct ash_args widened = *args;
+    widened.in[1].type = ASH_F32;
+    return args->in[1].type == ASH_BF16 && args->in[1].dim[3] <= 128 && accepts(&widened);
+}
+
+static bool accepts_amx(const struct ash_args *args)
+{
+    const struct ash_attention_params *params = args->params;
+    int64_t size = args->in[1].dim[3];
+    return args->in[1].type == ASH_BF16 && size % 32 == 0 && size <= 256 && params->scale > 0 &&
+           (args->out.type == ASH_F32 || args->out.type == ASH_BF16 || args->out.type == ASH_A8);
 }
 
 static const struct ash_kernel kernels[] = {
 #ifdef __x86_64__
+    { .name = "amx_bf16",
+        .needs = ASH_CPU_AMX_BF16 | ASH_CPU_AVX512_BF16 | ASH_CPU_AVX512,
+        .accepts = accepts_amx,
+        .rounds_to = ASH_BF16,
+        .tolerance = 8e-3,
+        .grain = 1,
+        .run = ash_attention_amx },
     { .name = "avx512",
         .needs = ASH_CPU_AVX512,
         .accepts = accepts,
@@ -85,13 +118,28 @@ static const struct ash_kernel kernels[] = {
         .accepts = accepts,
         .grain = 1,
         .run = ash_attention_avx2 },
+    { .name = "avx512_widened",
+        .needs = ASH_CPU_AVX512,
+        .accepts = accepts_bf16,
+        .fallback = true,
+        .grain = 1,
+        .run = ash_attention_avx512 },
+    { .name = "avx2_widened",
+        .needs = ASH_CPU_AVX2,
+        .accepts = accepts_bf16,
+        .fallback = true,
+        .grain = 1,
+        .run = ash_attention_avx2 },
 #endif
     { .run = NULL },
 };
 
 const struct ash_op ash_op_attention = {
     .name = "attention",
-    .inputs = 3,
+    .inputs = 4,
+    .optional = 1,
+    .updates = 1 << 3,
+    .scratch = 1 << 3,
     .in_place = 1 << 0,
     .params_bytes = sizeof(struct ash_attention_params),
     .needs_batch = true,

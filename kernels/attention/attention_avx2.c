@@ -244,32 +244,60 @@ static void add_page_q8_0(const struct attention_call *call, struct attention_qu
     add_page(ASH_Q8_0, call, query, count, page);
 }
 
+static float total(const float lanes[ATTENTION_LANES])
+{
+    return ash_sum_avx2(_mm256_add_ps(_mm256_loadu_ps(lanes), _mm256_loadu_ps(lanes + 8)));
+}
+
+static void add_part(
+    struct attention_query *query, int64_t size, struct attention_sum part, const float *sums)
+{
+    float most = part.most > query->all_most ? part.most : query->all_most;
+    __m256 before = ash_exp_avx2(_mm256_set1_ps(query->all_most - most));
+    __m256 now = ash_exp_avx2(_mm256_set1_ps(part.most - most));
+    query->all_most = most;
+    query->all_total =
+        query->all_total * _mm256_cvtss_f32(before) + part.total * _mm256_cvtss_f32(now);
+    for (int64_t d = 0; d < size; d += 8) {
+        __m256 old = _mm256_mul_ps(_mm256_loadu_ps(query->all_sums + d), before);
+        _mm256_storeu_ps(query->all_sums + d, _mm256_fmadd_ps(_mm256_loadu_ps(sums + d), now, old));
+    }
+}
+
 static void write_query(const struct attention_query *query, int64_t size,
     const struct ash_tensor *out, int64_t token, int64_t column)
 {
     int64_t columns = ash_tensor_columns(out);
-    __m256 total = _mm256_add_ps(_mm256_loadu_ps(query->total), _mm256_loadu_ps(query->total + 8));
-    __m256 by = _mm256_set1_ps(1.0F / ash_sum_avx2(total));
+    __m256 by = _mm256_set1_ps(1.0F / query->all_total);
     float *to = (float *)out->data + token * columns + column;
     for (int64_t d = 0; d < size; d += 8) {
-        __m256 value = _mm256_mul_ps(_mm256_loadu_ps(query->sums + d), by);
-        _mm256_storeu_ps(out->type == ASH_F32 ? to + d : query->sums + d, value);
+        __m256 value = _mm256_mul_ps(_mm256_loadu_ps(query->all_sums + d), by);
+        _mm256_storeu_ps(out->type == ASH_F32 ? to + d : query->all_sums + d, value);
     }
     if (out->type == ASH_A8)
         for (int64_t d = 0; d < size; d += 32) {
             __m256 values[4];
             for (int i = 0; i < 4; i++)
-                values[i] = _mm256_loadu_ps(query->sums + d + 8 * i);
+                values[i] = _mm256_loadu_ps(query->all_sums + d + 8 * i);
             ash_a8_store_avx2(values, ash_a8_row(out->data, columns, token), (column + d) / 32);
         }
 }
 
-void ash_attention_avx2(const struct ash_args *args, int64_t first_row, int64_t last_row)
+static void run_job(const struct ash_args *args, const struct attention_job *job)
 {
     enum ash_type type = args->in[1].type;
-    attention_rows(args, first_row, last_row,
-        type == ASH_F32   ? add_page_f32
-        : type == ASH_F16 ? add_page_f16
-                          : add_page_q8_0,
-        write_query);
+    attention_tiles(args, job,
+        &(const struct attention_kernel){
+            .add_page = type == ASH_F16    ? add_page_f16
+                        : type == ASH_Q8_0 ? add_page_q8_0
+                                           : add_page_f32, /* BF16 is made that */
+            .total = total,
+            .add_part = add_part,
+            .write = write_query,
+        });
+}
+
+void ash_attention_avx2(const struct ash_args *args, int64_t first_row, int64_t last_row)
+{
+    attention_rows(args, first_row, last_row, run_job);
 }

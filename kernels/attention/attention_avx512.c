@@ -242,29 +242,57 @@ static void add_page_q8_0(const struct attention_call *call, struct attention_qu
     add_page(ASH_Q8_0, call, query, count, page);
 }
 
+static float total(const float lanes[ATTENTION_LANES])
+{
+    return ash_sum_avx512(_mm512_loadu_ps(lanes));
+}
+
+static void add_part(
+    struct attention_query *query, int64_t size, struct attention_sum part, const float *sums)
+{
+    float most = part.most > query->all_most ? part.most : query->all_most;
+    __m512 before = ash_exp_avx512(_mm512_set1_ps(query->all_most - most));
+    __m512 now = ash_exp_avx512(_mm512_set1_ps(part.most - most));
+    query->all_most = most;
+    query->all_total =
+        query->all_total * _mm512_cvtss_f32(before) + part.total * _mm512_cvtss_f32(now);
+    for (int64_t d = 0; d < size; d += 16) {
+        __m512 old = _mm512_mul_ps(_mm512_loadu_ps(query->all_sums + d), before);
+        _mm512_storeu_ps(query->all_sums + d, _mm512_fmadd_ps(_mm512_loadu_ps(sums + d), now, old));
+    }
+}
+
 static void write_query(const struct attention_query *query, int64_t size,
     const struct ash_tensor *out, int64_t token, int64_t column)
 {
     int64_t columns = ash_tensor_columns(out);
-    __m512 by = _mm512_set1_ps(1.0F / ash_sum_avx512(_mm512_loadu_ps(query->total)));
-    if (out->type == ASH_A8) {
-        struct ash_a8_row row = ash_a8_row(out->data, columns, token);
-        for (int64_t d = 0; d < size; d += 32)
-            ash_a8_store_avx512(_mm512_mul_ps(_mm512_loadu_ps(query->sums + d), by),
-                _mm512_mul_ps(_mm512_loadu_ps(query->sums + d + 16), by), row, (column + d) / 32);
-        return;
+    __m512 by = _mm512_set1_ps(1.0F / query->all_total);
+    for (int64_t d = 0; d < size; d += 16) {
+        __m512 value = _mm512_mul_ps(_mm512_loadu_ps(query->all_sums + d), by);
+        int64_t at = token * columns + column + d;
+        if (out->type == ASH_A8 && d % 32 == 0)
+            ash_a8_store_avx512(value, _mm512_mul_ps(_mm512_loadu_ps(query->all_sums + d + 16), by),
+                ash_a8_row(out->data, columns, token), (column + d) / 32);
+        else if (out->type == ASH_F32)
+            _mm512_storeu_ps((float *)out->data + at, value);
     }
-    float *row = (float *)out->data + token * columns + column;
-    for (int64_t d = 0; d < size; d += 16)
-        _mm512_storeu_ps(row + d, _mm512_mul_ps(_mm512_loadu_ps(query->sums + d), by));
+}
+
+static void run_job(const struct ash_args *args, const struct attention_job *job)
+{
+    enum ash_type type = args->in[1].type;
+    attention_tiles(args, job,
+        &(const struct attention_kernel){
+            .add_page = type == ASH_F16    ? add_page_f16
+                        : type == ASH_Q8_0 ? add_page_q8_0
+                                           : add_page_f32, /* BF16 is made that */
+            .total = total,
+            .add_part = add_part,
+            .write = write_query,
+        });
 }
 
 void ash_attention_avx512(const struct ash_args *args, int64_t first_row, int64_t last_row)
 {
-    enum ash_type type = args->in[1].type;
-    attention_rows(args, first_row, last_row,
-        type == ASH_F32   ? add_page_f32
-        : type == ASH_F16 ? add_page_f16
-                          : add_page_q8_0,
-        write_query);
+    attention_rows(args, first_row, last_row, run_job);
 }

@@ -11,7 +11,7 @@
  *
  * in[0] k (T, Hkv D)
  * in[1] v (T, Hkv D)
- * in[2] kcache (pages, Hkv, 32, D) in F32, F16 or Q8_0, updated; layout in kernels/kv_cache.h
+ * in[2] kcache (pages, Hkv, 32, D) in F32, F16, BF16 or Q8_0, updated; layout in kernels/kv_cache.h
  * in[3] vcache, as kcache, updated
  * in[4] rope's factors (dims / 2), optional
  * out   none; rows of work are tokens

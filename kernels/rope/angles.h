@@ -104,12 +104,10 @@ static inline void ash_rope_angles(struct ash_rope_table *table, int32_t positio
     }
 }
 
-/* Turns one head in place by the table's cosines and sines. */
+/* Turns one head in place by the cosines and sines of a position. */
 static inline void ash_rope_turn(
-    const struct ash_rope_table *table, enum ash_rope_mode mode, float *head)
+    int pairs, const float *cosine, const float *sine, enum ash_rope_mode mode, float *head)
 {
-    int pairs = table->pairs;
-    const float *cosine = table->cosine, *sine = table->sine;
     if (mode == ASH_ROPE_HALF)
         for (int i = 0; i < pairs; i++) {
             float a = head[i], b = head[pairs + i];

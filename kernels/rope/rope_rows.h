@@ -17,6 +17,7 @@ static inline void rope_rows(const struct ash_args *args, int64_t first_row, int
             memcpy(out, x, (size_t)columns * sizeof *out);
         ash_rope_angles(&table, ash_batch_position(args->batch, row));
         for (int head = 0; head < params->heads; head++)
-            ash_rope_turn(&table, params->mode, out + (int64_t)head * params->head_size);
+            ash_rope_turn(table.pairs, table.cosine, table.sine, params->mode,
+                out + (int64_t)head * params->head_size);
     }
 }

@@ -114,6 +114,7 @@ static const struct {
     { "yarn", "2", "7", "f32", 1e-4f },
     { "tied", "2", "128", "f16", 1e-2f },
     { "wide", "2", "128", "f16", 1e-2f },
+    { "tied", "2", "128", "bf16", 1e-1f },
     { "wide", "2", "128", "q8_0", 1e-1f },
 };
 
@@ -231,7 +232,7 @@ static void check_invariance(const char *path, const char *kv_type)
 
 Test(llama, logits_do_not_depend_on_batch_threads_or_chunks)
 {
-    static const char *const kv_types[] = { "f32", "f16", "q8_0" };
+    static const char *const kv_types[] = { "f32", "f16", "bf16", "q8_0" };
     for (int i = 0; i < 3; i++) {
         if (i < 2) { /* heads of 8 channels make no block of Q8_0 */
             check_invariance(data_path("tied.gguf"), kv_types[i]);

@@ -54,7 +54,7 @@ Test(config, every_setting_has_a_good_default_and_a_description)
     }
     cr_assert_str_eq(config.model, "smollm2");
     cr_assert_eq(config.batch_tokens, 512);
-    cr_assert_eq(config.kv_type, ASH_F16);
+    cr_assert_eq(config.kv_type, ASH_KV_AUTO);
     ash_config_finish(&config);
 }
 

@@ -75,7 +75,7 @@ static void spoil_cache(const struct call *call, const struct problem *problem, 
             written[page[p / ASH_PAGE_POSITIONS] * ASH_PAGE_POSITIONS + p % ASH_PAGE_POSITIONS] =
                 true;
     }
-    bool narrow = cache->type != ASH_F32 && cache->type != ASH_F16;
+    bool narrow = cache->type == ASH_Q8_0;
     for (int64_t i = 0; i < cache->dim[0] * page_values; i++) {
         int64_t position = i / cache->dim[3] % ASH_PAGE_POSITIONS;
         if (!written[i / page_values * ASH_PAGE_POSITIONS + position])
@@ -225,7 +225,8 @@ struct ash_tensor call_result(const struct call *call, const struct ash_op *op, 
 {
     if (input < 0)
         return call->args.out;
-    return op->updates >> input & 1 ? call->args.in[input] : (struct ash_tensor){ 0 };
+    return (op->updates & ~op->scratch) >> input & 1 ? call->args.in[input]
+                                                     : (struct ash_tensor){ 0 };
 }
 
 void call_values(

@@ -35,18 +35,20 @@ static double type_step(enum ash_type type, double value, double largest)
 {
     if (type == ASH_F16)
         return fabs(value) * 0x1p-10 + 0x1p-24;
+    if (type == ASH_BF16)
+        return fabs(value) * 0x1p-7 + 0x1p-133;
     return type == ASH_Q8_0 ? largest / 127 * 1.02 : 0;
 }
 
-static void init_bounds(const struct problem *problem, const struct ash_tensor *tensor,
-    const float *values, float *bound)
+static void init_bounds(
+    const struct ash_tensor *tensor, const float *values, double tolerance, float *bound)
 {
     int64_t count = ash_tensor_elements(tensor);
     for (int64_t i = 0; i < count; i++) {
         double largest = 0;
         for (int64_t e = i / 32 * 32; tensor->type == ASH_Q8_0 && e < i / 32 * 32 + 32; e++)
             largest = fmax(largest, fabs((double)values[e]));
-        bound[i] = (float)(problem->op->tolerance * (1 + fabs((double)values[i])) +
+        bound[i] = (float)(tolerance * (1 + fabs((double)values[i])) +
                            type_step(tensor->type, (double)values[i], largest));
     }
 }
@@ -56,7 +58,7 @@ static void init_bounds(const struct problem *problem, const struct ash_tensor *
  * rounding of the inputs alone would move the row.
  */
 static void widen_bounds(const struct problem *problem, const struct ash_tensor *shape, int result,
-    struct expected *expected)
+    double tolerance, struct expected *expected)
 {
     int64_t columns = ash_tensor_columns(shape), rows = ash_tensor_rows(shape);
     for (uint64_t seed = 1; seed <= 3; seed++) {
@@ -72,7 +74,7 @@ static void widen_bounds(const struct problem *problem, const struct ash_tensor 
                 moved_most = fmaxf(moved_most, fabsf(values[result][r * columns + c] - want[c]));
                 largest = fmaxf(largest, fabsf(want[c]));
             }
-            float least = fmaxf(WIDE_FACTOR * moved_most, (float)problem->op->tolerance * largest);
+            float least = fmaxf(WIDE_FACTOR * moved_most, (float)tolerance * largest);
             for (int64_t c = 0; c < columns; c++)
                 bound[c] = fmaxf(bound[c], least);
         }
@@ -82,9 +84,9 @@ static void widen_bounds(const struct problem *problem, const struct ash_tensor 
     }
 }
 
-void expected_init(struct expected *expected, const struct problem *problem)
+void expected_init(struct expected *expected, const struct problem *problem, double tolerance)
 {
-    *expected = (struct expected){ .known = true };
+    *expected = (struct expected){ .known = true, .tolerance = tolerance };
     run_reference(problem, expected->values);
     struct call call;
     struct selection all = selection_all(problem);
@@ -97,9 +99,9 @@ void expected_init(struct expected *expected, const struct problem *problem)
         expected->bound[1 + input] = calloc(count + 1, sizeof(float));
         if (result.type == ASH_I32)
             continue;
-        init_bounds(problem, &result, expected->values[1 + input], expected->bound[1 + input]);
+        init_bounds(&result, expected->values[1 + input], tolerance, expected->bound[1 + input]);
         if (problem->kind->wide)
-            widen_bounds(problem, &result, 1 + input, expected);
+            widen_bounds(problem, &result, 1 + input, tolerance, expected);
     }
     call_finish(&call);
 }

@@ -160,6 +160,10 @@ static void init_values(struct problem *problem, int input, uint64_t *random)
     int64_t count = ash_tensor_elements(in);
     float *values = calloc((size_t)count + 1, sizeof *values);
     check_must(values);
+    if (problem->op->scratch >> input & 1) { /* zeros */
+        problem->values[input] = values;
+        return;
+    }
     bool narrow = in->type != ASH_F32 && in->type != ASH_BF16; /* F16, or blocks with F16 scales */
     for (int64_t i = 0; i < count; i++) {
         double value = draw(problem->kind, random, i);
@@ -170,22 +174,22 @@ static void init_values(struct problem *problem, int input, uint64_t *random)
     problem->values[input] = values;
 }
 
-static void round_a8(struct problem *problem)
+static void round_values(struct problem *problem, enum ash_type type)
 {
     int64_t columns = ash_tensor_columns(&problem->in[0]);
-    struct ash_tensor a8 = problem->in[0];
-    a8.type = ASH_A8;
-    void *row = malloc(ash_tensor_row_bytes(&a8));
-    for (int64_t r = 0; r < ash_tensor_rows(&a8); r++) {
+    struct ash_tensor narrow = problem->in[0];
+    narrow.type = type;
+    void *row = malloc(ash_tensor_row_bytes(&narrow));
+    for (int64_t r = 0; r < ash_tensor_rows(&narrow); r++) {
         float *values = problem->values[0] + r * columns;
-        check_must(ash_from_float(ASH_A8, values, columns, row) == ASH_OK);
-        check_must(ash_to_float(ASH_A8, row, columns, values) == ASH_OK);
+        check_must(ash_from_float(type, values, columns, row) == ASH_OK);
+        check_must(ash_to_float(type, row, columns, values) == ASH_OK);
     }
     free(row);
 }
 
 void problem_init(struct problem *problem, const struct ash_op *op, const struct ash_case *row,
-    const struct kind *kind, bool rounded)
+    const struct kind *kind, enum ash_type rounded)
 {
     problem_shape(problem, op, row);
     problem->kind = kind;
@@ -195,8 +199,8 @@ void problem_init(struct problem *problem, const struct ash_op *op, const struct
     for (int i = 0; i < ASH_MAX_INPUTS; i++)
         if (problem->in[i].rank > 0)
             init_values(problem, i, &random);
-    if (rounded)
-        round_a8(problem);
+    if (rounded != ASH_F32)
+        round_values(problem, rounded);
     int64_t vocabulary = problem->in[0].extent == ASH_EXTENT_FIXED ? problem->in[0].dim[0] : 1000;
     problem->token = calloc((size_t)problem->tokens + 1, sizeof *problem->token);
     for (int32_t t = 0; t < problem->tokens; t++)

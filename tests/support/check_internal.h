@@ -67,7 +67,7 @@ struct problem {
     const struct ash_case *row;
     const struct kind *kind;
     struct ash_tensor in[ASH_MAX_INPUTS]; /* shapes and extents */
-    bool rounded;                         /* in[0] went through A8 and back */
+    enum ash_type rounded; /* in[0] went through this type and back; F32 = as it was drawn */
     int32_t tokens, outputs, spans;
     struct {
         int32_t cached, tokens;
@@ -79,9 +79,9 @@ struct problem {
 
 /* Shapes only; `problem` needs no finish. */
 void problem_shape(struct problem *problem, const struct ash_op *op, const struct ash_case *row);
-/* Shapes and inputs; `rounded`: in[0] goes through A8 and back. */
+/* Shapes and inputs; `rounded`: in[0] goes through this type and back. */
 void problem_init(struct problem *problem, const struct ash_op *op, const struct ash_case *row,
-    const struct kind *kind, bool rounded);
+    const struct kind *kind, enum ash_type rounded);
 void problem_finish(struct problem *problem);
 /* Moves F32 inputs by up to one part in 2^24, as rounding would. */
 void problem_perturb(struct problem *problem, uint64_t seed);
@@ -109,7 +109,7 @@ struct call {
 };
 enum { CALL_MISALIGNED = 1, CALL_IN_PLACE = 2 }; /* in place: out in the memory of in[place] */
 
-/* `kernel` NULL: for the reference. `out_type`: the inferred one, or A8 in its place. */
+/* `kernel` NULL: for the reference. `out_type`: the inferred one, or A8 or BF16 in its place. */
 void call_init(struct call *call, const struct problem *problem, const struct selection *selection,
     const struct ash_kernel *kernel, enum ash_type out_type, int flags, int place);
 void call_finish(struct call *call);
@@ -131,7 +131,8 @@ void call_values(
 /* What the reference says: the output at [0], updated inputs after it, with the error let pass. */
 struct expected {
     bool known;
+    double tolerance; /* that `bound` was made with */
     float *values[1 + ASH_MAX_INPUTS], *bound[1 + ASH_MAX_INPUTS];
 };
-void expected_init(struct expected *expected, const struct problem *problem);
+void expected_init(struct expected *expected, const struct problem *problem, double tolerance);
 void expected_finish(struct expected *expected);

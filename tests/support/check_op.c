@@ -17,9 +17,9 @@ struct check {
     const struct ash_case *row;
     const struct ash_kernel *kernel;
     const struct kind *kind;
-    struct expected (*expected)[2]; /* of each kind, as it is and with in[0] through A8 */
-    enum ash_type out_type;         /* asked for: the inferred one, or A8 */
-    bool quantised;                 /* A8 in the place of an inferred F32 */
+    struct expected (*expected)[ASH_TYPE_COUNT]; /* of each kind, with in[0] through this type */
+    enum ash_type out_type;                      /* asked for: the inferred one, or A8, or BF16 */
+    bool quantised;                              /* that in the place of an inferred F32 */
     FILE *report;
     int failures;
 };
@@ -37,7 +37,7 @@ static void fail(struct check *check, const char *format, ...)
     if (check->kind)
         fprintf(check->report, ", input \"%s\"", check->kind->name);
     if (check->quantised)
-        fprintf(check->report, ", output in A8");
+        fprintf(check->report, ", output in %s", ash_type_info(check->out_type)->name);
     fprintf(check->report, ": ");
     va_list list;
     va_start(list, format);
@@ -191,7 +191,7 @@ static void check_steps(struct check *check, const struct problem *problem,
         previous = call;
     }
     for (int i = 0; i < check->op->inputs; i++)
-        if (check->op->updates >> i & 1 && previous.in[i].block &&
+        if ((check->op->updates & ~check->op->scratch) >> i & 1 && previous.in[i].block &&
             memcmp(previous.in[i].data, whole->in[i].data, whole->in[i].bytes) != 0)
             fail(check, "updated input %d differs %s", i, what);
     call_finish(&previous);
@@ -216,7 +216,7 @@ static void check_batch_invariance(
     }
     /* Spans alone, one after the other; then backwards, where no cache would keep the state. */
     check_steps(check, problem, whole, &reversed, 1, "when the spans stand the other way round");
-    bool updates = check->op->updates != 0;
+    bool updates = (check->op->updates & ~check->op->scratch) != 0;
     for (int s = 0; s < problem->spans && !updates && problem->spans > 1; s++)
         check_steps(check, problem, whole, &alone[s], 1, "when its sequence is alone");
     struct selection steps[2];
@@ -228,7 +228,7 @@ static void check_batch_invariance(
     check_steps(check, problem, whole, steps, count, "when the tokens come in two chunks");
 }
 
-/* The output in A8 must be what quantising the output in F32 gives. */
+/* The output in A8 or BF16 must be what making that of the output in F32 gives. */
 static void check_quantised(
     struct check *check, const struct problem *problem, const struct call *call)
 {
@@ -242,9 +242,9 @@ static void check_quantised(
     void *want = malloc(row_bytes);
     for (int64_t r = 0; r < ash_tensor_rows(out); r++) {
         const float *row = (const float *)plain.args.out.data + r * columns;
-        check_must(ash_from_float(ASH_A8, row, columns, want) == ASH_OK);
+        check_must(ash_from_float(out->type, row, columns, want) == ASH_OK);
         if (memcmp((const char *)out->data + (size_t)r * row_bytes, want, row_bytes) != 0) {
-            fail(check, "row %lld is not its output in F32, quantised", (long long)r);
+            fail(check, "row %lld is not its output in F32, rounded", (long long)r);
             break;
         }
     }
@@ -264,8 +264,12 @@ static void check_kernel(struct check *check, const struct problem *problem)
             check_quantised(check, problem, &call);
     } else {
         struct expected *expected = &check->expected[check->kind - check_kinds][problem->rounded];
-        if (!expected->known)
-            expected_init(expected, problem);
+        double tolerance = check->kernel->tolerance;
+        tolerance = tolerance > 0 ? tolerance : check->op->tolerance;
+        if (!expected->known || expected->tolerance != tolerance) {
+            expected_finish(expected);
+            expected_init(expected, problem, tolerance);
+        }
         for (int input = -1; input < ASH_MAX_INPUTS; input++)
             compare_result(check, &call, input, expected);
     }
@@ -287,8 +291,9 @@ static void check_kinds_of_input(struct check *check)
             break;
         check->kind = &check_kinds[k];
         struct problem problem;
-        problem_init(
-            &problem, check->op, check->row, check->kind, check->kernel->activation == ASH_A8);
+        const struct ash_kernel *kernel = check->kernel;
+        problem_init(&problem, check->op, check->row, check->kind,
+            kernel->activation != ASH_F32 ? kernel->activation : kernel->rounds_to);
         check_kernel(check, &problem);
         problem_finish(&problem);
     }
@@ -302,8 +307,8 @@ static bool accepts(
     struct ash_op alone = { .kernels = (struct ash_kernel[]){ *kernel, { 0 } } };
     struct ash_args asked = *args;
     asked.out.type = out_type;
-    bool quantised = out_type == ASH_A8 && args->out.type == ASH_F32;
-    if (quantised && (!kernel->accepts || ash_tensor_columns(&args->out) % ASH_A8_BLOCK != 0))
+    bool blocks = ash_tensor_columns(&args->out) % ash_type_info(out_type)->block_elements == 0;
+    if (out_type != args->out.type && (!kernel->accepts || !blocks))
         return false;
     return ash_op_choose(&alone, &asked, ash_cpu_features()) != NULL;
 }
@@ -314,22 +319,22 @@ static void check_kernels(struct check *check, const struct ash_args *args)
     if (!chosen != check->row->reference_only && ash_cpu_features() != 0)
         fail(check, "%s", chosen ? "a kernel takes it; the case says none" : "no kernel takes it");
     check->expected = calloc((size_t)check_kind_count, sizeof *check->expected);
-    const enum ash_type out_types[] = { args->out.type, ASH_A8 };
-    int types = args->out.type == ASH_F32 ? 2 : 1;
+    const enum ash_type out_types[] = { args->out.type, ASH_A8, ASH_BF16 };
+    int types = args->out.type == ASH_F32 ? 3 : 1;
     for (const struct ash_kernel *kernel = check->op->kernels; kernel && kernel->run; kernel++)
         for (int i = 0; i < types; i++) {
             if (!accepts(kernel, args, out_types[i]))
                 continue;
             check->kernel = kernel;
             check->out_type = out_types[i];
-            check->quantised = i == 1;
+            check->quantised = i > 0;
             check_kinds_of_input(check);
         }
     check->kernel = NULL;
     check->quantised = false;
     for (int k = 0; k < check_kind_count; k++)
-        for (int rounded = 0; rounded < 2; rounded++)
-            expected_finish(&check->expected[k][rounded]);
+        for (int type = 0; type < ASH_TYPE_COUNT; type++)
+            expected_finish(&check->expected[k][type]);
     free(check->expected);
 }
 
@@ -346,7 +351,7 @@ static void check_cost(struct check *check, const struct ash_args *args)
     if (!check->op->needs_batch && cost.bytes_read != bytes)
         fail(check, "cost says %.0f bytes read, its inputs have %.0f", cost.bytes_read, bytes);
     double out_bytes = args->out.rank > 0 ? (double)ash_tensor_bytes(&args->out) : 0;
-    if (!check->op->updates && cost.bytes_written != out_bytes)
+    if (!(check->op->updates & ~check->op->scratch) && cost.bytes_written != out_bytes)
         fail(check, "cost says %.0f bytes written, its output has %.0f", cost.bytes_written,
             out_bytes);
 }
@@ -377,7 +382,7 @@ static void check_case(struct check *check)
     }
     struct call call;
     struct selection all = selection_all(&problem);
-    problem_init(&problem, check->op, check->row, &check_kinds[0], false);
+    problem_init(&problem, check->op, check->row, &check_kinds[0], ASH_F32);
     call_init(&call, &problem, &all, NULL, ASH_F32, 0, 0);
     check_cost(check, &call.args);
     if (!check->row->bench || flops_of(check->op, &call.args) <= BENCH_CHECK_FLOPS)

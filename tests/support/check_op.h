@@ -11,11 +11,11 @@
  * For every case that infer() lets pass, every kernel that this machine can run and that accepts it,
  * and every kind of input (random at several scales, zeros, huge, denormal, alternating, an outlier,
  * the largest quants), it holds that
- *   - the result is the reference's within op->tolerance,
+ *   - the result is the reference's within the tolerance,
  *   - nothing outside the output and the inputs in op->updates is written,
  *   - any split of the rows at the kernel's grain, in any order, gives the same bits,
  *   - a sequence alone, among others or cut into chunks gives the same bits (batch invariance),
- *   - an output in A8 is the same kernel's F32 output, quantised,
+ *   - an output in A8 or BF16 is the same kernel's F32 output, made that,
  *   - an output that shares memory with an input of op->in_place has the same bits,
  *   - data at any address that suits its elements will do.
  * Infinities and NaNs go through for the sake of memory safety; results that are ids are compared.

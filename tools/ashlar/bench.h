@@ -124,6 +124,7 @@ enum {
     BENCH_H = -8,  /* KV heads */
     BENCH_D = -9,  /* head size */
     BENCH_P = -10, /* pages that the spans hold */
+    BENCH_S = -11, /* floats of attention's scratch */
 };
 
 union bench_params {

@@ -276,9 +276,8 @@ static json_t *describe(const struct bench *bench)
         ash_json_text(bench->loaded.name, strlen(bench->loaded.name)), "architecture",
         model->arch->name, "driver", device->driver->name, "device", device->info.name, "threads",
         (json_int_t)bench->loaded.runtime->config.threads, "kv_type",
-        ash_type_info((enum ash_type)bench->loaded.runtime->config.kv_type)->name, "batch_tokens",
-        model->batch_tokens, "context", model->context, "repeats",
-        (json_int_t)bench->options->repeats, "weight_bytes",
+        ash_type_info(model->kv_type)->name, "batch_tokens", model->batch_tokens, "context",
+        model->context, "repeats", (json_int_t)bench->options->repeats, "weight_bytes",
         (json_int_t)(plan.weight_bytes + plan.mapped_bytes), "state_bytes",
         (json_int_t)plan.state_bytes, "load_ms", bench->load_s * 1e3, "peak_rss_bytes",
         (json_int_t)peak_rss_bytes());

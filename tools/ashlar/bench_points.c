@@ -103,8 +103,7 @@ enum ash_status bench_points_check(const struct bench_points *points, struct ash
             points->positions, config->model, (long long)context,
             context < shape.context ? ", or raise --context" : "");
     int64_t pages = (points->positions + ASH_PAGE_POSITIONS - 1) / ASH_PAGE_POSITIONS + 1;
-    int64_t page_bytes =
-        ASH_PAGE_POSITIONS * ash_model_kv_bytes(&shape, (enum ash_type)config->kv_type);
+    int64_t page_bytes = ASH_PAGE_POSITIONS * ash_model_kv_bytes(&shape, config->kv_type);
     double wanted = (double)file_bytes + (double)pages * (double)page_bytes * points->sequences;
     double room = (double)ash_pool_room(-1);
     if (wanted > room)

@@ -76,7 +76,7 @@ static void topk(const struct bench_shape *shape, union bench_params *out)
 static const enum ash_type layer_types[] = { ASH_Q4_1, ASH_Q4_0, ASH_Q8_0, ASH_F16, ASH_F32 };
 static const enum ash_type quantised[] = { ASH_Q4_1, ASH_Q4_0, ASH_Q8_0, ASH_F32 };
 static const enum ash_type output_types[] = { ASH_Q8_0, ASH_F32 };
-static const enum ash_type cache_types[] = { ASH_F16, ASH_Q8_0, ASH_F32 };
+static const enum ash_type cache_types[] = { ASH_F16, ASH_BF16, ASH_Q8_0, ASH_F32 };
 
 enum {
     T = BENCH_T,
@@ -103,7 +103,7 @@ const struct bench_row bench_rows[] = {
     { &ash_op_rope, "rope", { { T, Q } }, .params = rope },
     { &ash_op_kv_write, "kv_write", { { T, K }, { T, K }, CACHE, CACHE }, .typed = 3U << 2,
         .types = cache_types, .params = kv_write },
-    { &ash_op_attention, "attention", { { T, Q }, CACHE, CACHE }, .typed = 3U << 1,
+    { &ash_op_attention, "attention", { { T, Q }, CACHE, CACHE, { BENCH_S } }, .typed = 3U << 1,
         .types = cache_types, .params = attention },
     { &ash_op_add, "attn_residual", { { T, C }, { T, C } } },
     { &ash_op_matmul, "ffn_gate", { { T, C }, { F, C } }, WEIGHT(layer_types) },

@@ -50,6 +50,9 @@ static int64_t extent_of(const struct bench_subject *subject, int letter)
         return shape->head_size;
     case BENCH_P:
         return (int64_t)phase->spans * pages_each(phase);
+    case BENCH_S:
+        return ash_attention_scratch((int64_t)phase->spans * pages_each(phase), phase->spans,
+            shape->heads, shape->head_size);
     default:
         return letter;
     }
@@ -176,6 +179,8 @@ static int32_t count_steps(const struct bench_subject *subject)
 static enum ash_status upload_input(struct bench_subject *subject, int input, int32_t copies)
 {
     struct ash_tensor tensor = subject->args.in[input];
+    if (subject->row->op->scratch >> input & 1)
+        return ASH_OK; /* zeros, as states are */
     ASH_TRY(fill(&tensor));
     enum ash_status status = ASH_OK;
     for (int32_t i = 0; i < copies && status == ASH_OK; i++)
@@ -193,9 +198,10 @@ static enum ash_status place_input(struct bench_subject *subject, int input)
     size_t bytes = packed ? loaded->packed_bytes : ash_tensor_bytes(tensor);
     size_t stride = (bytes + 63) / 64 * 64;
     int32_t copies = cold ? subject->steps : 1;
-    enum ash_memory_use use = !cold               ? ASH_MEMORY_ARENA
-                              : tensor->rank == 4 ? ASH_MEMORY_STATE
-                                                  : ASH_MEMORY_WEIGHTS;
+    enum ash_memory_use use = !cold ? ASH_MEMORY_ARENA
+                              : tensor->rank == 4 || subject->row->op->scratch >> input & 1
+                                  ? ASH_MEMORY_STATE
+                                  : ASH_MEMORY_WEIGHTS;
     subject->stride[input] = cold ? stride : 0;
     ASH_TRY(subject->device->driver->alloc(
         subject->device, stride * (size_t)copies, use, &subject->in[input]));

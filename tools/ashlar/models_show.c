@@ -80,9 +80,10 @@ static uint64_t times(uint64_t a, uint64_t b)
 }
 
 /* Keys and values of every layer, rows padded to whole blocks of the cache's type. */
-static uint64_t kv_bytes(const struct facts *facts, enum ash_type type, uint64_t context)
+static uint64_t kv_bytes(const struct facts *facts, int kv_type, uint64_t context)
 {
-    const struct ash_type_info *info = ash_type_info(type);
+    const struct ash_type_info *info =
+        ash_type_info(kv_type == ASH_KV_AUTO ? ASH_F16 : (enum ash_type)kv_type);
     uint64_t block = (uint64_t)info->block_elements;
     uint64_t blocks =
         (facts->key_size + block - 1) / block + (facts->value_size + block - 1) / block;
@@ -109,7 +110,7 @@ static void gather(const struct ash_gguf *gguf, const struct ash_config *config,
     out->key_size = number(gguf, ".attention.key_length", head_size);
     out->value_size = number(gguf, ".attention.value_length", head_size);
     out->context_wanted = config->context > 0 ? (uint64_t)config->context : out->context;
-    out->kv_bytes = kv_bytes(out, (enum ash_type)config->kv_type, out->context_wanted);
+    out->kv_bytes = kv_bytes(out, config->kv_type, out->context_wanted);
     count_formats(gguf, out);
 }
 
@@ -171,7 +172,8 @@ static void put_memory(const struct facts *facts, const struct ash_config *confi
         return;
     snprintf(more, sizeof more, "  for %llu tokens in %s",
         (unsigned long long)facts->context_wanted,
-        ash_type_info((enum ash_type)config->kv_type)->name);
+        config->kv_type == ASH_KV_AUTO ? "F16 or BF16"
+                                       : ash_type_info((enum ash_type)config->kv_type)->name);
     put_bytes("KV cache", facts->kv_bytes, more);
     put_bytes("memory", sum, "  at the least: weights and KV cache");
 }
