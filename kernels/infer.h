@@ -38,8 +38,9 @@ static inline struct ash_tensor ash_infer_like(const struct ash_tensor *in)
     return out;
 }
 
-/* Whether kernels that quantise their output can do so here: F32, or whole blocks of A8. */
-static inline bool ash_infer_f32_or_a8(const struct ash_tensor *out)
+/* Whether kernels that can write any type of activation can do so here. */
+static inline bool ash_infer_activation(const struct ash_tensor *out)
 {
-    return out->type == ASH_F32 || (out->type == ASH_A8 && ash_tensor_columns(out) % 32 == 0);
+    return out->type == ASH_F32 || out->type == ASH_BF16 ||
+           (out->type == ASH_A8 && ash_tensor_columns(out) % 32 == 0);
 }

@@ -44,12 +44,13 @@ struct ash_kernel {
     const char *name; /* "avx512_vnni": what it needs, in the file name's words */
     uint64_t needs;   /* ASH_CPU_* bits of runtime/cpu.h */
 
-    /* ASH_A8 where it reads in[0] quantised: the planner converts F32 to it (an operator upstream
-     * that can write A8 does, else a `convert` step). ASH_F32: reads in[0] as accepts() finds it. */
+    /* ASH_A8 or ASH_BF16 where it reads in[0] in that type: the planner converts F32 to it (an
+     * operator upstream that can write it does, else a `convert` step). ASH_F32: reads in[0] as
+     * accepts() finds it. */
     enum ash_type activation;
 
     /* Whether it can run these types and shapes, in[0] being of `activation`, and write `out` in the
-     * type it has there (the planner tries A8 where every reader wants it). NULL = all that infer()
+     * type it has there (the planner tries A8 or BF16 where every reader wants that). NULL = all that infer()
      * lets pass with F32 throughout. */
     bool (*accepts)(const struct ash_args *args);
 

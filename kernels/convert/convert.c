@@ -28,21 +28,21 @@ static void cost(const struct ash_args *args, struct ash_cost *out)
     };
 }
 
-static bool makes_a8(const struct ash_args *args)
+static bool makes_activations(const struct ash_args *args)
 {
-    return ((const struct ash_convert_params *)args->params)->to == ASH_A8;
+    return args->out.type == ASH_A8 || args->out.type == ASH_BF16;
 }
 
 static const struct ash_kernel kernels[] = {
 #ifdef __x86_64__
     { .name = "avx512",
         .needs = ASH_CPU_AVX512,
-        .accepts = makes_a8,
+        .accepts = makes_activations,
         .grain = 1,
         .run = ash_convert_avx512 },
     { .name = "avx2",
         .needs = ASH_CPU_AVX2,
-        .accepts = makes_a8,
+        .accepts = makes_activations,
         .grain = 1,
         .run = ash_convert_avx2 },
 #endif

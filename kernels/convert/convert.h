@@ -7,7 +7,7 @@
  * Elements of another type: out = in[0] in `to`, row by row, as ash_from_float() rounds.
  *
  * in[0] F32 of any shape; out has its shape and extent in any type that ash_from_float() makes. The
- * planner puts it where a kernel reads A8 and no operator upstream can write that.
+ * planner puts it where a kernel reads A8 or BF16 and no operator upstream can write that.
  */
 struct ash_convert_params {
     enum ash_type to;

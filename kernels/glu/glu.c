@@ -38,7 +38,7 @@ static void cost(const struct ash_args *args, struct ash_cost *out)
 
 static bool accepts(const struct ash_args *args)
 {
-    return ash_infer_f32_or_a8(&args->out);
+    return ash_infer_activation(&args->out);
 }
 
 static const struct ash_kernel kernels[] = {

@@ -10,7 +10,7 @@
  *
  * in[0] gate (T, F), of any rank
  * in[1] up, as gate
- * out   as gate, in F32; in A8 where F is a multiple of 32. May take the place of either.
+ * out   as gate, in F32 or BF16; in A8 where F is a multiple of 32. May take the place of either.
  */
 enum ash_activation {
     ASH_SILU,     /* x / (1 + e^-x) */

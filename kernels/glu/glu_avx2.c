@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/a8_avx2.h"
+#include "kernels/bf16_avx2.h"
 #include "kernels/glu/glu_internal.h"
 #include "kernels/math_avx2.h"
 
@@ -56,6 +57,13 @@ static inline void write_row(
         ash_store_avx2(out + c, columns - c, gated(gate + c, up + c, columns - c, activation));
 }
 
+static inline void write_row_bf16(const float *gate, const float *up, int64_t columns,
+    enum ash_activation activation, uint16_t *out)
+{
+    for (int64_t c = 0; c < columns; c += 8)
+        ash_bf16_store_avx2(out + c, columns - c, gated(gate + c, up + c, columns - c, activation));
+}
+
 static inline void write_row_a8(const float *gate, const float *up, int64_t columns,
     enum ash_activation activation, struct ash_a8_row out)
 {
@@ -79,6 +87,9 @@ static inline void run(const struct ash_args *args, int64_t first_row, int64_t l
         const float *up = (const float *)args->in[1].data + row * columns;
         if (args->out.type == ASH_A8)
             write_row_a8(gate, up, columns, activation, ash_a8_row(args->out.data, columns, row));
+        else if (args->out.type == ASH_BF16)
+            write_row_bf16(
+                gate, up, columns, activation, (uint16_t *)args->out.data + row * columns);
         else
             write_row(gate, up, columns, activation, (float *)args->out.data + row * columns);
     }

@@ -36,8 +36,9 @@ static enum ash_status infer(const struct ash_args *args, struct ash_tensor *out
     char x_text[96], w_text[96];
     ash_tensor_describe(x, x_text, sizeof x_text);
     ash_tensor_describe(w, w_text, sizeof w_text);
-    if ((x->type != ASH_F32 && x->type != ASH_A8) || x->rank != 2)
-        return ash_fail(ASH_ERR_SHAPE, "matmul: x must be F32 or A8 (T, K); found %s", x_text);
+    if ((x->type != ASH_F32 && x->type != ASH_A8 && x->type != ASH_BF16) || x->rank != 2)
+        return ash_fail(
+            ASH_ERR_SHAPE, "matmul: x must be F32, BF16 or A8 (T, K); found %s", x_text);
     if ((!is_quantised(w->type) && !is_float(w->type)) || w->rank != 2 ||
         w->extent != ASH_EXTENT_FIXED)
         return ash_fail(ASH_ERR_SHAPE,
@@ -77,17 +78,25 @@ static bool accepts_quantised(const struct ash_args *args)
            is_quantised(args->in[1].type);
 }
 
+static bool accepts_bf16(const struct ash_args *args)
+{
+    const struct ash_tensor *x = &args->in[0], *w = &args->in[1];
+    return args->out.type == ASH_F32 && x->type == ASH_BF16 && x->dim[1] % 32 == 0 &&
+           (is_quantised(w->type) || w->type == ASH_BF16);
+}
+
 static bool accepts_float(const struct ash_args *args)
 {
     return args->out.type == ASH_F32 && args->in[0].type == ASH_F32 && is_float(args->in[1].type);
 }
 
+#define PACKED(function, suffix)                                                                   \
+    .name = #function, .grain = ASH_MATMUL_GROUP, .run = ash_matmul_##function, .packed_input = 1, \
+    .pack_bytes = ash_matmul_pack_bytes, .pack = ash_matmul_pack##suffix,                          \
+    .unpack_row = ash_matmul_unpack##suffix##_row
 #define KERNEL(feature, type, group, function)                                                     \
     {                                                                                              \
-        .name = #function, .needs = (feature), .activation = (type), .accepts = accepts_##group,   \
-        .grain = ASH_MATMUL_GROUP, .run = ash_matmul_##function, .packed_input = 1,                \
-        .pack_bytes = ash_matmul_pack_bytes, .pack = ash_matmul_pack,                              \
-        .unpack_row = ash_matmul_unpack_row                                                        \
+        .needs = (feature), .activation = (type), .accepts = accepts_##group, PACKED(function, )   \
     }
 
 static const struct ash_kernel kernels[] = {
@@ -98,6 +107,12 @@ static const struct ash_kernel kernels[] = {
     KERNEL(ASH_CPU_AVX2, ASH_A8, quantised, avx2),
     KERNEL(ASH_CPU_AVX512, ASH_F32, float, avx512_float),
     KERNEL(ASH_CPU_AVX2, ASH_F32, float, avx2_float),
+    /* Coarser, and slower than memory at one token (README): last, so that it has to win a measurement. */
+    { .needs = ASH_CPU_AMX_BF16,
+        .activation = ASH_BF16,
+        .accepts = accepts_bf16,
+        .tolerance = 0.3,
+        PACKED(amxbf16, _rows) },
 #endif
     { .run = NULL },
 };

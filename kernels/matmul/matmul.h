@@ -6,7 +6,7 @@
 /*
  * A linear layer: out[t][n] = sum over k of x[t][k] * w[n][k], plus the addend's [t][n] or [n].
  *
- * in[0] x       (T, K) F32, or A8 with a quantised w
+ * in[0] x       (T, K) F32, or as its kernel reads it: A8, BF16
  * in[1] w       (N, K) F32, F16, BF16, Q8_0, Q4_0 or Q4_1, as a model file has it
  * in[2] addend  (T, N) or (N) F32: a residual or a bias; may be left out
  * out           (T, N) F32, of x's extent; may lie where a (T, N) addend lies

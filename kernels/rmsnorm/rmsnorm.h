@@ -10,7 +10,7 @@
  *
  * in[0] x (T, C), of any rank: rows are its innermost runs
  * in[1] w (C)
- * out   as x, in F32; in A8 where C is a multiple of 32. May take x's place.
+ * out   as x, in F32 or BF16; in A8 where C is a multiple of 32. May take x's place.
  */
 struct ash_rmsnorm_params {
     float eps; /* > 0; 1e-5 for Llama */

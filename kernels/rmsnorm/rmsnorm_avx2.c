@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/a8_avx2.h"
+#include "kernels/bf16_avx2.h"
 #include "kernels/math_avx2.h"
 #include "kernels/rmsnorm/rmsnorm_internal.h"
 
@@ -42,6 +43,16 @@ static void write_f32(
         out + c, columns - c, normed(last, scale, ash_load_avx2(weight + c, columns - c)));
 }
 
+static void write_bf16(
+    const float *x, const float *weight, __m256 scale, int64_t columns, uint16_t *out)
+{
+    for (int64_t c = 0; c < columns; c += 8) {
+        int64_t left = columns - c;
+        __m256 value = normed(ash_load_avx2(x + c, left), scale, ash_load_avx2(weight + c, left));
+        ash_bf16_store_avx2(out + c, left, value);
+    }
+}
+
 static void write_a8(
     const float *x, const float *weight, __m256 scale, int64_t columns, struct ash_a8_row out)
 {
@@ -65,6 +76,8 @@ void ash_rmsnorm_avx2(const struct ash_args *args, int64_t first_row, int64_t la
         __m256 scale = _mm256_set1_ps(row_scale(x, columns, params->eps));
         if (args->out.type == ASH_A8)
             write_a8(x, weight, scale, columns, ash_a8_row(args->out.data, columns, row));
+        else if (args->out.type == ASH_BF16)
+            write_bf16(x, weight, scale, columns, (uint16_t *)args->out.data + row * columns);
         else
             write_f32(x, weight, scale, columns, (float *)args->out.data + row * columns);
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/a8_avx512.h"
+#include "kernels/bf16_avx512.h"
 #include "kernels/math_avx512.h"
 #include "kernels/rmsnorm/rmsnorm_internal.h"
 
@@ -37,6 +38,17 @@ static void write_f32(
     }
 }
 
+static void write_bf16(
+    const float *x, const float *weight, __m512 scale, int64_t columns, uint16_t *out)
+{
+    for (int64_t c = 0; c < columns; c += 16) {
+        int64_t left = columns - c;
+        __m512 value =
+            normed(ash_load_avx512(x + c, left), scale, ash_load_avx512(weight + c, left));
+        ash_bf16_store_avx512(out + c, left, value);
+    }
+}
+
 static void write_a8(
     const float *x, const float *weight, __m512 scale, int64_t columns, struct ash_a8_row out)
 {
@@ -58,6 +70,8 @@ void ash_rmsnorm_avx512(const struct ash_args *args, int64_t first_row, int64_t 
         __m512 scale = _mm512_set1_ps(row_scale(x, columns, params->eps));
         if (args->out.type == ASH_A8)
             write_a8(x, weight, scale, columns, ash_a8_row(args->out.data, columns, row));
+        else if (args->out.type == ASH_BF16)
+            write_bf16(x, weight, scale, columns, (uint16_t *)args->out.data + row * columns);
         else
             write_f32(x, weight, scale, columns, (float *)args->out.data + row * columns);
     }
