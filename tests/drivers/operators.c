@@ -194,13 +194,13 @@ static bool check_kind(struct ash_device *device, const struct ash_op *op,
 {
     struct problem problem;
     struct call call;
-    problem_init(&problem, op, row, kind, false);
+    problem_init(&problem, op, row, kind, ASH_F32);
     struct selection all = selection_all(&problem);
     call_init(&call, &problem, &all, NULL, ASH_F32, 0, 0);
     bool ran = run_on(device, &problem, &call, -1);
     if (ran) {
         struct expected expected;
-        expected_init(&expected, &problem);
+        expected_init(&expected, &problem, op->tolerance);
         compare(device, &problem, &call, &expected);
         expected_finish(&expected);
         if (kind->bits) {
