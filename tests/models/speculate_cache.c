@@ -168,8 +168,8 @@ Test(speculate, the_default_model_says_the_same_and_a_copy_is_accepted)
     cr_skip_test("takes minutes under a sanitizer; the tiny checkpoint goes the same ways");
 #endif
     static const char *const texts[] = {
-        "The old men sit along the wall and mend nets, and they judge the weather by the colour of the "
-        "water under the bridge.\n\nThe old men sit along the wall",
+        ("The old men sit along the wall and mend nets, and they judge the weather by the colour of "
+         "the water under the bridge.\n\nThe old men sit along the wall"),
         "Once upon a time",
         "for (int i = 0; i < rows; i++)\n    total += row[i];\nfor (int i = 0; i < columns; i++)\n",
     };
