@@ -49,19 +49,31 @@ static void identify(struct opencl_device *device)
                                                          : "");
 }
 
+/*
+ * Whether steps may run beside each other. Not on PoCL: where two commands use a kernel for the first time
+ * at once, its cache of loaded kernels (3.1, devices/common.c) holds it twice and aborts the process.
+ */
+static bool can_reorder(const struct opencl_device *device)
+{
+    uint64_t properties =
+        opencl_device_number(&device->api, device->entry.id, CL_DEVICE_QUEUE_PROPERTIES);
+    return properties & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE &&
+           !strcasestr(device->identity, "pocl");
+}
+
 static enum ash_status make_queue(struct opencl_device *device)
 {
     const struct opencl_api *api = &device->api;
     cl_context_properties properties[] = { CL_CONTEXT_PLATFORM,
         (cl_context_properties)device->entry.platform, 0 };
-    cl_command_queue_properties wanted =
-        opencl_device_number(api, device->entry.id, CL_DEVICE_QUEUE_PROPERTIES) &
-        CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE;
+    cl_command_queue_properties wanted = 0;
     cl_int code;
+    device->out_of_order = can_reorder(device);
+    if (device->out_of_order)
+        wanted = CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE;
     device->context = api->CreateContext(properties, 1, &device->entry.id, NULL, NULL, &code);
     ASH_TRY(opencl_check(device, code, "be opened"));
     device->queue = api->CreateCommandQueue(device->context, device->entry.id, wanted, &code);
-    device->out_of_order = wanted != 0;
     return opencl_check(device, code, "make a queue");
 }
 
