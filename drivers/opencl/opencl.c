@@ -135,8 +135,7 @@ static void opencl_close(struct ash_device *device)
         api->ReleaseCommandQueue(self->queue);
     if (self->context)
         api->ReleaseContext(self->context);
-    if (self->entry.id)
-        opencl_list_finish(api, &self->entry, 1);
+    /* A part of a device is kept for the process: PoCL's workers look at it after its last event. */
     ash_free(self->cache_dir);
     ash_free(self->kernel_dir);
     ash_free(self);
