@@ -35,6 +35,11 @@ static void sort(struct ash_ranking *ranking)
 static enum ash_status fill(
     struct ash_ranking *ranking, const struct ranking_key *key, const char *path)
 {
+    if (!path) {
+        snprintf(ranking->how, sizeof ranking->how, "as listed: no cache_dir to keep a ranking in");
+        ranking->count = 0;
+        return ASH_OK;
+    }
     if (ranking_read(ranking, key, path)) {
         snprintf(ranking->how, sizeof ranking->how, "read from %s", path);
         return ASH_OK;
@@ -58,9 +63,10 @@ enum ash_status ash_ranking_create(
         .features = ash_cpu_describe(ash_cpu_features(), features, sizeof features),
         .build = ash_build_describe(build, sizeof build) };
     struct ash_ranking *ranking = ash_alloc_zero(sizeof *ranking);
-    char *path = ranking_path(cache_dir, &key);
+    char *path = cache_dir ? ranking_path(cache_dir, &key) : NULL;
+    bool complete = ranking && (path || !cache_dir);
     enum ash_status status =
-        ranking && path ? ASH_OK : ash_fail_memory(sizeof *ranking, "a ranking of kernels");
+        complete ? ASH_OK : ash_fail_memory(sizeof *ranking, "a ranking of kernels");
     if (status == ASH_OK) {
         ranking_list(ranking, ash_cpu_features());
         snprintf(ranking->how, sizeof ranking->how, "as listed: there is no choice here");

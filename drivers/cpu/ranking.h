@@ -40,8 +40,9 @@ struct ash_ranking {
  * Reads the ranking of this machine and build from `cache_dir`, or measures it (about 0.1 s) and writes
  * it there. The file says which processor (`processor`: its maker's name), features and build it is of,
  * and carries a checksum; one that says something else or is damaged is made anew, and nothing in it
- * can do more than put kernels into a bad order. Where it cannot be kept, kernels are taken as listed:
- * measuring at every start could give one kernel today and another tomorrow. *out->how says so.
+ * can do more than put kernels into a bad order. Where it cannot be kept (`cache_dir` may be NULL:
+ * nowhere), kernels are taken as listed: measuring at every start could give one kernel today and
+ * another tomorrow. *out->how says so.
  *
  * The caller owns *out (ash_free()). ASH_ERR_NO_MEMORY.
  */

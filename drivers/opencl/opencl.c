@@ -83,7 +83,7 @@ static bool is_given(const struct ash_config *config, const char *name)
     return setting && config->source[setting - first] != ASH_SOURCE_DEFAULT;
 }
 
-/* Where programs come from: a folder of binaries, or source with a cache on disk. */
+/* Where programs come from: a folder of binaries, or source with a cache on disk if there is a folder. */
 static enum ash_status find_folders(struct opencl_device *device, const struct ash_config *config)
 {
     const struct opencl_api *api = &device->api;
@@ -92,6 +92,8 @@ static enum ash_status find_folders(struct opencl_device *device, const struct a
                        !(type & (CL_DEVICE_TYPE_CPU | CL_DEVICE_TYPE_GPU));
     bool prebuilt = accelerator || is_given(config, "kernel_dir") ||
                     !opencl_device_number(api, device->entry.id, CL_DEVICE_COMPILER_AVAILABLE);
+    if (!(prebuilt ? config->kernel_dir : config->cache_dir))
+        return ASH_OK;
     if (prebuilt)
         device->kernel_dir = ash_strdup(config->kernel_dir);
     else

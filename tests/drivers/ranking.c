@@ -219,6 +219,20 @@ Test(ranking, decides_what_the_driver_loads)
     ash_free(path);
 }
 
+Test(ranking, without_a_folder_is_as_listed_and_writes_nothing)
+{
+    struct ash_ranking *ranking;
+    cr_assert_eq(chdir(folder), 0);
+    cr_assert_eq(ash_ranking_create("A processor", NULL, &ranking), ASH_OK, "%s", ash_error());
+    cr_assert_eq(ranking->count, 0);
+    cr_expect(strncmp(ranking->how, "as listed", 9) == 0, "%s", ranking->how);
+    cr_expect_neq(rmdir("(null)"), 0);
+    cr_expect_eq(rmdir(folder), 0, "something was written");
+    cr_assert_eq(chdir("/"), 0);
+    cr_assert_eq(mkdir(folder, 0700), 0); /* what the end of the test removes */
+    ash_free(ranking);
+}
+
 Test(ranking, survives_every_failed_allocation)
 {
     enum ash_status status = ASH_ERR_NO_MEMORY;
