@@ -234,7 +234,6 @@ static void run_job(const struct ash_args *args, const struct attention_job *job
             init_tile(&call, &work.tile[tiles], query, count);
             query += count;
         }
-        settle();
         if (job->slot)
             run_shared(&call, &work);
         else
@@ -246,5 +245,5 @@ void ash_attention_amx(const struct ash_args *args, int64_t first_row, int64_t l
 {
     configure();
     attention_rows(args, first_row, last_row, run_job);
-    _tile_release();
+    ASH_AMX_RELEASE();
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "kernels/amx.h"
 #include "kernels/attention/attention_rows.h"
 #include "kernels/math_avx512.h"
 #include "kernels/unroll.h"
@@ -26,28 +27,16 @@ enum {
     STATE_FLOATS = 6 * 1024, /* D * LANES * tiles: 24 KiB, and half as much for the queries */
 };
 
-/* What LDTILECFG reads. Tile registers 0 to 3 are results, 4 and 5 come from the cache, 6 and 7 are
- * queries or weights; all have 16 rows of 64 bytes. */
-struct tile_config {
-    uint8_t palette, start_row, zero[14];
-    uint16_t row_bytes[16];
-    uint8_t rows[16];
-};
-
+/* Tile registers 0 to 3 are results, 4 and 5 come from the cache, 6 and 7 are queries or weights; all
+ * have 16 rows of 64 bytes. */
 static void configure(void)
 {
-    struct tile_config config = { .palette = 1 };
+    struct ash_amx_config config = { .palette = 1 };
     for (int i = 0; i < 8; i++) {
         config.row_bytes[i] = 64;
         config.rows[i] = LANES;
     }
-    _tile_loadconfig(&config);
-}
-
-/* Tile instructions go past the compiler: what they read has to be in memory. */
-ASH_INLINE void settle(void)
-{
-    __asm__ volatile("" ::: "memory");
+    ASH_AMX_CONFIGURE(config);
 }
 
 /* 16 queries, one a lane; lanes without one repeat the last. Scores are in units of ln 2. */
@@ -115,29 +104,29 @@ ASH_INLINE void fetch_bytes(struct fetch *fetch, int64_t bytes)
 ASH_INLINE void score_page(const bool two, int64_t size, const uint16_t *keys, struct tile *tile,
     float (*out0)[LANES], float (*out1)[LANES])
 {
-    _tile_zero(0);
-    _tile_zero(1);
+    ASH_AMX_ZERO(0);
+    ASH_AMX_ZERO(1);
     if (two) {
-        _tile_zero(2);
-        _tile_zero(3);
+        ASH_AMX_ZERO(2);
+        ASH_AMX_ZERO(3);
     }
     for (int64_t k = 0; k < size / 32; k++) {
-        _tile_loadd(4, keys + 32 * k, size * 2);
-        _tile_loadd(6, tile[0].q + 2 * TILE_FLOATS * k, 64);
-        _tile_dpbf16ps(0, 4, 6);
-        _tile_loadd(5, keys + LANES * size + 32 * k, size * 2);
-        _tile_dpbf16ps(1, 5, 6);
+        ASH_AMX_LOAD(4, keys + 32 * k, size * 2);
+        ASH_AMX_LOAD(6, tile[0].q + 2 * TILE_FLOATS * k, 64);
+        ASH_AMX_DOT_BF16(0, 4, 6);
+        ASH_AMX_LOAD(5, keys + LANES * size + 32 * k, size * 2);
+        ASH_AMX_DOT_BF16(1, 5, 6);
         if (two) {
-            _tile_loadd(7, tile[1].q + 2 * TILE_FLOATS * k, 64);
-            _tile_dpbf16ps(2, 4, 7);
-            _tile_dpbf16ps(3, 5, 7);
+            ASH_AMX_LOAD(7, tile[1].q + 2 * TILE_FLOATS * k, 64);
+            ASH_AMX_DOT_BF16(2, 4, 7);
+            ASH_AMX_DOT_BF16(3, 5, 7);
         }
     }
-    _tile_stored(0, out0, 64);
-    _tile_stored(1, out0 + LANES, 64);
+    ASH_AMX_STORE(0, out0, 64);
+    ASH_AMX_STORE(1, out0 + LANES, 64);
     if (two) {
-        _tile_stored(2, out1, 64);
-        _tile_stored(3, out1 + LANES, 64);
+        ASH_AMX_STORE(2, out1, 64);
+        ASH_AMX_STORE(3, out1 + LANES, 64);
     }
 }
 
@@ -264,37 +253,35 @@ ASH_INLINE void sum_channels(const bool two, const struct part *part, int64_t d,
     const struct tile *tile, int lane, struct work *work)
 {
     uint16_t cleaned[32][P];
-    _tile_zero(0);
-    _tile_zero(1);
+    ASH_AMX_ZERO(0);
+    ASH_AMX_ZERO(1);
     if (two) {
-        _tile_zero(2);
-        _tile_zero(3);
+        ASH_AMX_ZERO(2);
+        ASH_AMX_ZERO(3);
     }
     for (int p = 0; p < part->pages; p++) {
         const uint16_t *values = part->values[p] + d * P;
         if (lane >= 0) {
             clean(values, seen_by(tile, lane, part->base + p * P), cleaned);
             values = cleaned[0];
-            settle();
         }
-        _tile_loadd(4, values, 64);
-        _tile_loadd(6, (char *)work->scores[0] + p * 1024, 64);
-        _tile_dpbf16ps(0, 4, 6);
-        _tile_loadd(5, values + LANES * P, 64);
-        _tile_dpbf16ps(1, 5, 6);
+        ASH_AMX_LOAD(4, values, 64);
+        ASH_AMX_LOAD(6, (char *)work->scores[0] + p * 1024, 64);
+        ASH_AMX_DOT_BF16(0, 4, 6);
+        ASH_AMX_LOAD(5, values + LANES * P, 64);
+        ASH_AMX_DOT_BF16(1, 5, 6);
         if (two) {
-            _tile_loadd(7, (char *)work->scores[1] + p * 1024, 64);
-            _tile_dpbf16ps(2, 4, 7);
-            _tile_dpbf16ps(3, 5, 7);
+            ASH_AMX_LOAD(7, (char *)work->scores[1] + p * 1024, 64);
+            ASH_AMX_DOT_BF16(2, 4, 7);
+            ASH_AMX_DOT_BF16(3, 5, 7);
         }
     }
-    _tile_stored(0, work->part[0], 64);
-    _tile_stored(1, work->part[1], 64);
+    ASH_AMX_STORE(0, work->part[0], 64);
+    ASH_AMX_STORE(1, work->part[1], 64);
     if (two) {
-        _tile_stored(2, work->part[2], 64);
-        _tile_stored(3, work->part[3], 64);
+        ASH_AMX_STORE(2, work->part[2], 64);
+        ASH_AMX_STORE(3, work->part[3], 64);
     }
-    settle();
 }
 
 ASH_INLINE void merge_channels(
@@ -374,12 +361,10 @@ ASH_INLINE void add_part(const bool two, const struct call *call, const struct p
         score_page(
             two, call->size, part->keys[p], tile, &work->scores[0][p * P], &work->scores[1][p * P]);
     }
-    settle();
     struct merge merge[2];
     merge[0] = weigh_tile(call, part, &tile[0], work->scores[0], fetch);
     if (two)
         merge[1] = weigh_tile(call, part, &tile[1], work->scores[1], NULL);
-    settle();
     if (is_clean(call, part, &tile[0]) && (!two || is_clean(call, part, &tile[1]))) {
         add_values(two, call, part, tile, merge, work, fetch);
         return;

@@ -5,6 +5,7 @@
  * up by the operations and in the order of matmul_tile.inc, so the bits are the same. Few tokens
  * go to the VNNI kernel: a tile costs the same for 1 token as for 16.
  */
+#include "kernels/amx.h"
 #include "kernels/matmul/matmul_zmm.inc"
 
 #include <string.h>
@@ -21,13 +22,6 @@ enum {
     RING = AHEAD + 1,
 };
 
-/* What LDTILECFG reads. */
-struct tile_config {
-    uint8_t palette, start_row, zero[14];
-    uint16_t row_bytes[16];
-    uint8_t rows[16];
-};
-
 /* Tile registers: sums, activations, weights; and the first two again for the last, shorter tile. */
 #define SUMS        0
 #define TOKENS      1
@@ -37,13 +31,13 @@ struct tile_config {
 
 static void configure(int64_t rest)
 {
-    struct tile_config config = { .palette = 1 };
+    struct ash_amx_config config = { .palette = 1 };
     config.row_bytes[SUMS] = config.row_bytes[SUMS_REST] = config.row_bytes[WEIGHTS] = 64;
     config.row_bytes[TOKENS] = config.row_bytes[TOKENS_REST] = ASH_A8_BLOCK;
     config.rows[SUMS] = config.rows[TOKENS] = TILE_TOKENS;
     config.rows[SUMS_REST] = config.rows[TOKENS_REST] = (uint8_t)(rest > 0 ? rest : TILE_TOKENS);
     config.rows[WEIGHTS] = ASH_A8_BLOCK / 4;
-    _tile_loadconfig(&config);
+    ASH_AMX_CONFIGURE(config);
 }
 
 /* A group's blocks, ready to multiply. */
@@ -110,17 +104,17 @@ ASH_INLINE void fill_factors(const enum ash_type type, const void *x, int64_t co
 ASH_INLINE void multiply(
     const bool rest, const int8_t *x, int64_t row_bytes, const int8_t *w, int32_t *sums)
 {
-    _tile_loadd(WEIGHTS, w, 64);
+    ASH_AMX_LOAD(WEIGHTS, w, 64);
     if (rest) {
-        _tile_zero(SUMS_REST);
-        _tile_loadd(TOKENS_REST, x, row_bytes);
-        _tile_dpbssd(SUMS_REST, TOKENS_REST, WEIGHTS);
-        _tile_stored(SUMS_REST, sums, 64);
+        ASH_AMX_ZERO(SUMS_REST);
+        ASH_AMX_LOAD(TOKENS_REST, x, row_bytes);
+        ASH_AMX_DOT_I8(SUMS_REST, TOKENS_REST, WEIGHTS);
+        ASH_AMX_STORE(SUMS_REST, sums, 64);
     } else {
-        _tile_zero(SUMS);
-        _tile_loadd(TOKENS, x, row_bytes);
-        _tile_dpbssd(SUMS, TOKENS, WEIGHTS);
-        _tile_stored(SUMS, sums, 64);
+        ASH_AMX_ZERO(SUMS);
+        ASH_AMX_LOAD(TOKENS, x, row_bytes);
+        ASH_AMX_DOT_I8(SUMS, TOKENS, WEIGHTS);
+        ASH_AMX_STORE(SUMS, sums, 64);
     }
 }
 
@@ -251,7 +245,7 @@ static void run_amx(
     default: /* accepts() lets nothing else pass but Q4_1 */
         run_type(ASH_Q4_1, args, tokens, first_row, last_row);
     }
-    _tile_release();
+    ASH_AMX_RELEASE();
 }
 
 static void skip_rows(struct ash_tensor *tensor, int64_t rows)
