@@ -16,21 +16,27 @@ enum {
     AHEAD_BYTES = 32 << 10, /* 16 to 128 KiB came to the same; a small part of any second level */
 };
 
-/* Calls about `bytes` of the window, but never more ahead of the chunks than AHEAD_BYTES. */
-static void call(struct cpu_ahead *ahead, int64_t bytes)
+/* Moves the window on by `bytes`, and calls them into the second level if `fetch`. */
+static void move(struct cpu_ahead *ahead, int64_t bytes, bool fetch)
 {
-    const int64_t room = AHEAD_BYTES - ahead->distance;
-    for (bytes = bytes < room ? bytes : room; bytes > 0 && ahead->next < ahead->count;) {
+    while (bytes > 0 && ahead->next < ahead->count) {
         struct cpu_range *range = &ahead->range[ahead->next];
         int64_t part = bytes < range->bytes ? bytes : range->bytes;
-        for (int64_t at = 0; at < part; at += LINE_BYTES)
-            __builtin_prefetch(range->at + at, 0, 2); /* into the second level */
+        for (int64_t at = 0; fetch && at < part; at += LINE_BYTES)
+            __builtin_prefetch(range->at + at, 0, 2);
         range->at += part;
         range->bytes -= part;
         ahead->next += range->bytes == 0;
         ahead->distance += part;
         bytes -= part;
     }
+}
+
+/* Calls about `bytes`, but never more ahead of the chunks than AHEAD_BYTES. */
+static void call(struct cpu_ahead *ahead, int64_t bytes)
+{
+    const int64_t room = AHEAD_BYTES - ahead->distance;
+    move(ahead, bytes < room ? bytes : room, true);
 }
 
 bool cpu_ahead_idle(void *ctx, int worker)
@@ -121,6 +127,8 @@ void cpu_ahead_rows(const struct ash_program *program, int32_t phase, const stru
         enter(ahead, program, phase, worker);
     const int64_t bytes = find_rows(task, first, last).bytes;
     ahead->distance -= bytes;
+    /* What was not called of these rows is read as fast by the kernel, which works meanwhile. */
+    move(ahead, -ahead->distance, false);
     call(ahead, bytes + bytes / 8); /* a little more than is used, until far enough ahead */
 }
 
