@@ -203,6 +203,25 @@ void call_continue(struct call *call, const struct call *from, const struct ash_
             memcpy(call->in[i].data, from->in[i].data, call->in[i].bytes);
 }
 
+/* Which NaN comes out of two depends on the order of operands, which compilers choose: any is as good. */
+static void unify_nans(const struct ash_tensor *tensor)
+{
+    if (tensor->type != ASH_F32 && tensor->type != ASH_F16 && tensor->type != ASH_BF16)
+        return;
+    uint32_t infinity = tensor->type == ASH_F32   ? 0x7f800000
+                        : tensor->type == ASH_F16 ? 0x7c00
+                                                  : 0x7f80;
+    size_t bytes = tensor->type == ASH_F32 ? 4 : 2;
+    uint32_t sign = 1U << (8 * bytes - 1), quiet = infinity | (infinity >> 1 & ~infinity);
+    unsigned char *at = tensor->data, *end = at + ash_tensor_bytes(tensor);
+    for (; at < end; at += bytes) {
+        uint32_t bits = 0; /* little-endian */
+        memcpy(&bits, at, bytes);
+        if ((bits & ~sign) > infinity)
+            memcpy(at, &quiet, bytes);
+    }
+}
+
 void call_run(struct call *call, const struct ash_op *op, const struct ash_kernel *kernel,
     enum split split, uint64_t seed)
 {
@@ -218,6 +237,11 @@ void call_run(struct call *call, const struct ash_op *op, const struct ash_kerne
         int64_t last = (first + count) * kernel->grain;
         kernel->run(&args, first * kernel->grain, last < rows ? last : rows);
         done += count;
+    }
+    for (int input = -1; input < ASH_MAX_INPUTS; input++) {
+        struct ash_tensor result = call_result(call, op, input);
+        if (result.rank > 0)
+            unify_nans(&result);
     }
 }
 

@@ -116,7 +116,8 @@ void call_finish(struct call *call);
 /* Gives `call` the updated inputs of `from` as they are now. */
 void call_continue(struct call *call, const struct call *from, const struct ash_op *op);
 
-/* Runs all rows: in one range, in random ranges, or in random ranges from the last to the first. */
+/* Runs all rows: in one range, in random ranges, or in random ranges from the last to the first. NaNs in
+ * the results become one and the same. */
 enum split { SPLIT_NONE, SPLIT_RANDOM, SPLIT_REVERSE };
 void call_run(struct call *call, const struct ash_op *op, const struct ash_kernel *kernel,
     enum split split, uint64_t seed);
