@@ -62,8 +62,9 @@ static enum ash_status cpu_open(
     self->ahead = ash_alloc_array((size_t)options.threads, sizeof *self->ahead);
     enum ash_status status = self->ahead ? ash_team_create(&options, &self->team)
                                          : ash_fail_memory(sizeof *self->ahead, "a device");
-    if (status == ASH_OK && config && config->kernels == ASH_KERNELS_MEASURED)
-        status = ash_ranking_create(info->name, config->cache_dir, &self->ranking);
+    if (status == ASH_OK && config && config->kernels != ASH_KERNELS_LISTED)
+        status = ash_ranking_create(
+            info->name, config->cache_dir, config->kernels == ASH_KERNELS_PROMPTS, &self->ranking);
     if (status != ASH_OK) {
         cpu_close(&self->base);
         return status;

@@ -8,17 +8,18 @@
 
 #include <stdio.h>
 
-int64_t ash_ranked_turn_ns(const struct ash_ranked *item)
+int64_t ash_ranked_turn_ns(const struct ash_ranking *ranking, const struct ash_ranked *item)
 {
     return item->prefill_ns * (ASH_RANKING_PROMPT / ASH_RANKING_PIECE) +
-           item->decode_ns * ASH_RANKING_ANSWER;
+           item->decode_ns * (ranking->prompts ? 0 : ASH_RANKING_ANSWER);
 }
 
 /* Timing wavers: below a tenth, what is listed first stays first. */
-static bool is_clearly_faster(const struct ash_ranked *a, const struct ash_ranked *b)
+static bool is_clearly_faster(
+    const struct ash_ranking *ranking, const struct ash_ranked *a, const struct ash_ranked *b)
 {
     return a->op == b->op && a->type == b->type &&
-           ash_ranked_turn_ns(a) < ash_ranked_turn_ns(b) / 10 * 9;
+           ash_ranked_turn_ns(ranking, a) < ash_ranked_turn_ns(ranking, b) / 10 * 9;
 }
 
 static void sort(struct ash_ranking *ranking)
@@ -26,7 +27,7 @@ static void sort(struct ash_ranking *ranking)
     for (int i = 1; i < ranking->count; i++) {
         struct ash_ranked item = ranking->item[i];
         int at = i;
-        for (; at > 0 && is_clearly_faster(&item, &ranking->item[at - 1]); at--)
+        for (; at > 0 && is_clearly_faster(ranking, &item, &ranking->item[at - 1]); at--)
             ranking->item[at] = ranking->item[at - 1];
         ranking->item[at] = item;
     }
@@ -56,7 +57,7 @@ static enum ash_status fill(
 }
 
 enum ash_status ash_ranking_create(
-    const char *processor, const char *cache_dir, struct ash_ranking **out)
+    const char *processor, const char *cache_dir, bool prompts, struct ash_ranking **out)
 {
     char features[512], build[128];
     struct ranking_key key = { .processor = processor,
@@ -68,6 +69,7 @@ enum ash_status ash_ranking_create(
     enum ash_status status =
         complete ? ASH_OK : ash_fail_memory(sizeof *ranking, "a ranking of kernels");
     if (status == ASH_OK) {
+        ranking->prompts = prompts;
         ranking_list(ranking, ash_cpu_features());
         snprintf(ranking->how, sizeof ranking->how, "as listed: there is no choice here");
         if (ranking->count > 0)

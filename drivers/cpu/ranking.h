@@ -32,6 +32,7 @@ struct ash_ranked {
 struct ash_ranking {
     char
         how[320]; /* "measured, kept in FILE", "read from FILE", "as listed: FILE: No space left" */
+    bool prompts; /* compared by the prompt's time alone */
     int count;    /* 0 = take kernels as they are listed */
     struct ash_ranked item[ASH_RANKING_MOST]; /* the best of an operator and type first */
 };
@@ -44,14 +45,14 @@ struct ash_ranking {
  * nowhere), kernels are taken as listed: measuring at every start could give one kernel today and
  * another tomorrow. *out->how says so.
  *
- * The caller owns *out (ash_free()). ASH_ERR_NO_MEMORY.
+ * `prompts`: only the prompt's time counts (retrieval, classification); the file is the same. The caller owns *out (ash_free()). ASH_ERR_NO_MEMORY.
  */
 enum ash_status ash_ranking_create(
-    const char *processor, const char *cache_dir, struct ash_ranking **out);
+    const char *processor, const char *cache_dir, bool prompts, struct ash_ranking **out);
 
 /* As ash_op_choose(), the best-ranked one first. `ranking` may be NULL: as listed. */
 const struct ash_kernel *ash_ranking_choose(const struct ash_ranking *ranking,
     const struct ash_op *op, const struct ash_args *args, uint64_t features);
 
 /* What kernels are compared by: nanoseconds of the samples, as often as a turn has them. */
-int64_t ash_ranked_turn_ns(const struct ash_ranked *item);
+int64_t ash_ranked_turn_ns(const struct ash_ranking *ranking, const struct ash_ranked *item);

@@ -38,7 +38,8 @@ TestSuite(ranking, .init = open_folder, .fini = close_folder);
 static struct ash_ranking *create(const char *processor, const char *directory)
 {
     struct ash_ranking *ranking = NULL;
-    cr_assert_eq(ash_ranking_create(processor, directory, &ranking), ASH_OK, "%s", ash_error());
+    cr_assert_eq(
+        ash_ranking_create(processor, directory, false, &ranking), ASH_OK, "%s", ash_error());
     return ranking;
 }
 
@@ -65,11 +66,17 @@ Test(ranking, is_measured_once_and_then_read)
         const struct ash_ranked *item = &first->item[i];
         cr_assert(item->decode_ns > 0 && item->prefill_ns > 0);
         cr_assert(i == 0 || !is_same_choice(item - 1, item) ||
-                  ash_ranked_turn_ns(item - 1) < ash_ranked_turn_ns(item) / 8 * 10);
+                  ash_ranked_turn_ns(first, item - 1) < ash_ranked_turn_ns(first, item) / 8 * 10);
     }
-    struct ash_ranking *second = create("A processor", folder);
+    struct ash_ranking *second = create("A processor", folder), *prompts;
     cr_assert(strstr(second->how, "read from"), "%s", second->how);
     cr_assert_arr_eq(second->item, first->item, sizeof first->item);
+    cr_assert_eq(ash_ranking_create("A processor", folder, true, &prompts), ASH_OK);
+    for (int i = 1; i < prompts->count; i++)
+        cr_assert(!is_same_choice(&prompts->item[i - 1], &prompts->item[i]) ||
+                      prompts->item[i - 1].prefill_ns < prompts->item[i].prefill_ns / 8 * 10,
+            "the file's figures, compared by prompts alone");
+    ash_free(prompts);
     ash_free(first);
     ash_free(second);
 }
@@ -223,7 +230,8 @@ Test(ranking, without_a_folder_is_as_listed_and_writes_nothing)
 {
     struct ash_ranking *ranking;
     cr_assert_eq(chdir(folder), 0);
-    cr_assert_eq(ash_ranking_create("A processor", NULL, &ranking), ASH_OK, "%s", ash_error());
+    cr_assert_eq(
+        ash_ranking_create("A processor", NULL, false, &ranking), ASH_OK, "%s", ash_error());
     cr_assert_eq(ranking->count, 0);
     cr_expect(strncmp(ranking->how, "as listed", 9) == 0, "%s", ranking->how);
     cr_expect_neq(rmdir("(null)"), 0);
@@ -239,7 +247,7 @@ Test(ranking, survives_every_failed_allocation)
     for (int64_t n = 0; status != ASH_OK; n++) {
         struct ash_ranking *ranking = NULL;
         ash_memory_fail_from(n);
-        status = ash_ranking_create("A processor", folder, &ranking);
+        status = ash_ranking_create("A processor", folder, false, &ranking);
         ash_memory_fail_from(-1);
         cr_assert(status == ASH_OK || (status == ASH_ERR_NO_MEMORY && !ranking), "%s", ash_error());
         ash_free(ranking);
