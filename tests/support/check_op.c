@@ -2,6 +2,7 @@
 #include "tests/support/check_op.h"
 
 #include "kernels/a8.h"
+#include "kernels/ops.h"
 #include "runtime/cpu.h"
 #include "tests/support/check_internal.h"
 
@@ -283,12 +284,27 @@ static void check_kernel(struct check *check, const struct problem *problem)
     call_finish(&call);
 }
 
+/* Sanitizers are after addresses and undefined arithmetic, not results: every third kind of numbers does
+ * for them (random, large, one outlier, denormal), and all of them take a quarter of an hour. */
+static bool is_left_out(const struct ash_op *op, int kind)
+{
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+    return kind % 3 != 0 && ash_op_find(op->name) == op; /* not this engine's own, broken ones */
+#else
+    (void)op;
+    (void)kind;
+    return false;
+#endif
+}
+
 /* The inputs as the kernel gets them: F32 ones through A8 where it reads that. */
 static void check_kinds_of_input(struct check *check)
 {
     for (int k = 0; k < check_kind_count; k++) {
         if (check->row->bench && k > 0)
             break;
+        if (is_left_out(check->op, k))
+            continue;
         check->kind = &check_kinds[k];
         struct problem problem;
         const struct ash_kernel *kernel = check->kernel;
