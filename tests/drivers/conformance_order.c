@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Conformance, as conformance.c: the order of what a device is given, and whole runs of it. */
+#include "runtime/memory.h"
+#include "tests/drivers/rig.h"
+#include "tests/support/tiny_ops.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+/* ---- Order ---- */
+
+/* x -> scale -> reverse -> scale, each on the last one's output: order decides the result. */
+enum { CHAIN = 3 };
+
+struct chain {
+    struct rig rig[CHAIN];
+    int count; /* of rigs; 0 where the device cannot run them */
+};
+
+static bool chain_init(struct ash_device *device, struct chain *chain)
+{
+    static const struct ash_op *const ops[CHAIN] = { &tiny_scale, &tiny_reverse, &tiny_scale };
+    struct ash_tensor inputs[ASH_MAX_INPUTS] = { rig_shape(ASH_EXTENT_TOKENS, TOKENS, COLUMNS),
+        rig_shape(ASH_EXTENT_FIXED, 0, COLUMNS) };
+    struct ash_tensor none = { 0 }, gain = inputs[1];
+    for (chain->count = 0; chain->count < CHAIN; chain->count++) {
+        int i = chain->count;
+        struct rig *rig = &chain->rig[i];
+        inputs[1] = ops[i] == &tiny_scale ? gain : none;
+        if (!rig_init(device, ops[i], inputs, NULL, rig))
+            break;
+        rig->step.phase = i;
+        if (i > 0) {
+            rig->step.in[0] = chain->rig[i - 1].step.out;
+            rig->step.args.in[0].data = chain->rig[i - 1].step.args.out.data;
+        }
+    }
+    return chain->count == CHAIN;
+}
+
+static void chain_finish(struct chain *chain)
+{
+    for (int i = 0; i < chain->count; i++)
+        rig_finish(&chain->rig[i]);
+}
+
+/* What the whole chain gives, by the references. */
+static void chain_expect(const struct chain *chain, const struct ash_batch *batch, float *out)
+{
+    float between[2][TOKENS * COLUMNS];
+    memcpy(between[0], chain->rig[0].host[0], sizeof between[0]);
+    for (int i = 0; i < CHAIN; i++) {
+        struct ash_args args = chain->rig[i].step.args;
+        args.in[0].data = between[i % 2];
+        args.in[1].data = chain->rig[i].host[1];
+        args.out.data = between[(i + 1) % 2];
+        ash_args_bind(&args, batch);
+        chain->rig[i].step.op->reference(&args);
+    }
+    memcpy(out, between[CHAIN % 2], (size_t)batch->tokens * COLUMNS * sizeof *out);
+}
+
+static void check_order(struct ash_device *device)
+{
+    struct chain chain;
+    if (chain_init(device, &chain)) {
+        struct tiny_batch batch;
+        tiny_batch_init(&batch, TOKENS, 1);
+        struct ash_event done = { 0 }; /* has always happened */
+        for (int i = 0; i < CHAIN; i++) {
+            struct ash_event after = done;
+            cr_assert_eq(
+                device->driver->launch(device, &chain.rig[i].step, &batch.batch, &after, 1, &done),
+                ASH_OK);
+            cr_assert(i == 0 || done.value > after.value, "a timeline only goes forward");
+        }
+        float expect[TOKENS * COLUMNS], found[TOKENS * COLUMNS];
+        struct ash_buffer host;
+        struct ash_event copied;
+        cr_assert_eq(device->driver->copy(device, rig_host_place(found, sizeof found, &host),
+                         chain.rig[CHAIN - 1].step.out, sizeof found, &done, 1, &copied),
+            ASH_OK);
+        rig_wait(copied);
+        rig_wait(done); /* the past has happened too */
+        chain_expect(&chain, &batch.batch, expect);
+        cr_assert_arr_eq(found, expect, sizeof expect, "%s", device->driver->name);
+    }
+    chain_finish(&chain);
+}
+
+Test(conformance, work_runs_in_the_order_of_its_events)
+{
+    rig_for_each_device(check_order);
+}
+
+/* Another device, whose work failed. */
+static enum ash_status broken_wait(struct ash_device *device, struct ash_event event)
+{
+    (void)device, (void)event;
+    return ash_fail(ASH_ERR_DEVICE, "the other device is lost");
+}
+
+static void check_foreign_failure(struct ash_device *device)
+{
+    static const struct ash_driver broken_driver = { .name = "broken", .wait = broken_wait };
+    struct ash_device broken = { .driver = &broken_driver };
+    struct ash_event after = { &broken, 1 }, done = { 0 };
+    struct ash_buffer *buffer = rig_allocate(device, 64, ASH_MEMORY_STATE);
+    struct ash_place to = { buffer, 0 }, from = { buffer, 32 };
+    enum ash_status status = device->driver->copy(device, to, from, 32, &after, 1, &done);
+    if (status == ASH_OK)
+        status = device->driver->wait(device, done);
+    cr_assert_eq(status, ASH_ERR_DEVICE);
+    cr_assert(strstr(ash_error(), "other device"), "%s", ash_error());
+    rig_copy(device, to, from, 32); /* this device is as good as before, and the error told once */
+    device->driver->free(buffer);
+}
+
+Test(conformance, a_failure_that_was_waited_for_is_reported_once)
+{
+    rig_for_each_device(check_foreign_failure);
+}
+
+/* ---- Whole runs ---- */
+
+static void run_compiled(struct chain *chain, struct ash_device *device, int32_t tokens)
+{
+    struct ash_step steps[CHAIN];
+    for (int i = 0; i < CHAIN; i++)
+        steps[i] = chain->rig[i].step;
+    struct ash_program *program = NULL;
+    enum ash_status status = ASH_ERR_NO_MEMORY;
+    for (int64_t nth = 0; status != ASH_OK; nth++) {
+        ash_memory_fail_from(nth);
+        status = device->driver->compile(device, steps, CHAIN, NULL, &program);
+        ash_memory_fail_from(-1);
+        cr_assert(status == ASH_OK || (status == ASH_ERR_NO_MEMORY && !program));
+    }
+    for (; tokens > 0; tokens /= 3) {
+        struct tiny_batch batch;
+        tiny_batch_init(&batch, tokens, 1);
+        float expect[TOKENS * COLUMNS], found[TOKENS * COLUMNS];
+        size_t bytes = (size_t)tokens * COLUMNS * sizeof *found;
+        struct ash_event done;
+        ash_memory_fail_from(0); /* a run allocates nothing */
+        status = device->driver->run(device, program, &batch.batch, NULL, 0, &done);
+        cr_assert_eq(ash_memory_fail_from(-1), 0);
+        cr_assert_eq(status, ASH_OK);
+        rig_wait(done);
+        chain_expect(chain, &batch.batch, expect);
+        rig_read(steps[CHAIN - 1].out, bytes, found);
+        cr_assert_arr_eq(found, expect, bytes, "%s", device->driver->name);
+    }
+    device->driver->discard(device, program);
+}
+
+static void check_compiled(struct ash_device *device)
+{
+    struct chain chain = { 0 };
+    if (!device->driver->compile)
+        return;
+    device->driver->discard(device, NULL);
+    if (chain_init(device, &chain))
+        run_compiled(&chain, device, TOKENS);
+    chain_finish(&chain);
+}
+
+Test(conformance, a_compiled_run_gives_what_single_launches_give)
+{
+    rig_for_each_device(check_compiled);
+}
