@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/attention/attention.h"
 
+#include "runtime/cpu.h"
 #include "tests/support/kv_layout.h"
 
 #define PARAMS(...)                                                                                \
@@ -68,7 +69,7 @@ const struct ash_case ash_cases_attention[] = {
     { "BF16, 128 to a head, eight to a group", SHAPES(16, 20, 2, 128), TYPE(ASH_BF16),
         PARAMS(16, 0.03F), .batch = { { 0, 33 }, { 250, 17 }, { 200, 1 } }, LAYOUT },
     { "BF16, 256 to a head", SHAPES(4, 6, 1, 256), TYPE(ASH_BF16), PARAMS(4, 0.06F),
-        .batch = { { 0, 20 }, { 130, 3 } }, LAYOUT },
+        .batch = { { 0, 20 }, { 130, 3 } }, LAYOUT, .needs = ASH_CPU_AMX_BF16 },
     { "BF16, a window within a page", SHAPES(4, 9, 2, 32), TYPE(ASH_BF16),
         PARAMS(4, 0.17F, .window = 5), .batch = { { 0, 70 }, { 60, 3 }, { 64, 1 } }, LAYOUT },
     { "BF16, a window of pages", SHAPES(4, 24, 2, 32), TYPE(ASH_BF16),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The check engine itself: an operator with each defect that it is there to find, and one without. */
+#include "runtime/cpu.h"
 #include "tests/support/check_internal.h"
 
 #include <criterion/criterion.h>
@@ -178,3 +179,45 @@ Test(check_engine, finds_a_wrong_cost_and_a_missing_error)
     fclose(report);
     cr_assert(strstr(text, "infer says \"shape mismatch\""), "%s", text);
 }
+
+#if defined(__x86_64__)
+static int failures_of_family(uint64_t kernel_needs, const struct ash_case *row, char text[512])
+{
+    struct ash_kernel kernels[] = {
+        { .name = "k", .needs = kernel_needs, .grain = 1, .run = correct },
+        { .run = NULL },
+    };
+    struct ash_op op = template;
+    op.kernels = kernels;
+    struct ash_case table[] = { *row, { 0 } };
+    memset(text, 0, 512);
+    FILE *report = fmemopen(text, 511, "w");
+    int failures = ash_check_op(&op, table, report);
+    fclose(report);
+    return failures;
+}
+
+/* On every machine, whatever it can run. */
+Test(check_engine, finds_a_family_of_kernels_that_does_not_take_a_case)
+{
+    const uint64_t all = ASH_CPU_AVX512 | ASH_CPU_AMX_BF16;
+    const struct {
+        uint64_t kernel_needs;
+        struct ash_case row;
+        const char *says; /* NULL = nothing */
+    } families[] = {
+        { ASH_CPU_AVX2, { "both", { { 7, 5 } } }, NULL },
+        { ASH_CPU_AVX512, { "one", { { 7, 5 } } }, "no kernel takes it with avx2 alone" },
+        { all, { "neither", { { 7, 5 } } }, "no kernel takes it with avx2 avx512 alone" },
+        { all, { "said", { { 7, 5 } }, .needs = ASH_CPU_AMX_BF16 }, NULL },
+        { ASH_CPU_AVX512, { "not so", { { 7, 5 } }, .needs = ASH_CPU_AMX_BF16 }, "needs less" },
+        { all, { "taken", { { 7, 5 } }, .reference_only = true }, "the case says none" },
+    };
+    for (size_t i = 0; i < sizeof families / sizeof families[0]; i++) {
+        char text[512];
+        int failures = failures_of_family(families[i].kernel_needs, &families[i].row, text);
+        cr_assert_eq(failures > 0, families[i].says != NULL, "family %zu: %s", i, text);
+        cr_assert(!families[i].says || strstr(text, families[i].says), "family %zu: %s", i, text);
+    }
+}
+#endif

@@ -13,6 +13,15 @@ void expected_finish(struct expected *expected)
     }
 }
 
+bool expected_near(float got, float want, float bound)
+{
+    if (isnan(want) || isnan(got))
+        return isnan(want) && isnan(got);
+    if (isinf(want) || isinf(got))
+        return got == want;
+    return fabsf(got - want) <= bound;
+}
+
 static void run_reference(const struct problem *problem, float *values[1 + ASH_MAX_INPUTS])
 {
     struct call call;

@@ -6,13 +6,19 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-/* Whether AddressSanitizer watches; gcc and clang say so differently. */
+/* Whether AddressSanitizer watches, and whether any sanitizer does: all are slow, and none looks at
+ * numbers. gcc and clang say so differently. */
 #if defined(__SANITIZE_ADDRESS__)
 #define CHECK_ASAN 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define CHECK_ASAN 1
+#elif __has_feature(thread_sanitizer)
+#define CHECK_SANITIZED 1
 #endif
+#endif
+#if defined(CHECK_ASAN) || defined(__SANITIZE_THREAD__)
+#define CHECK_SANITIZED 1
 #endif
 
 /* A mistake in a case or in the engine itself; holds in release builds too. */
@@ -137,3 +143,6 @@ struct expected {
 };
 void expected_init(struct expected *expected, const struct problem *problem, double tolerance);
 void expected_finish(struct expected *expected);
+
+/* Whether a result is as good as the reference's: a NaN for a NaN, the same infinity for an infinity. */
+bool expected_near(float got, float want, float bound);

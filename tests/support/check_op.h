@@ -19,6 +19,7 @@
  *   - an output that shares memory with an input of op->in_place has the same bits,
  *   - data at any address that suits its elements will do.
  * Infinities and NaNs go through for the sake of memory safety; results that are ids are compared.
+ * That each instruction set has a kernel for the case is checked on any machine, with it or without.
  *
  * tests/kernels/<op>.c holds `const struct ash_case ash_cases_<op>[]`; the list of operators is that
  * of kernels/meson.build.
@@ -52,7 +53,8 @@ struct ash_case {
     const struct ash_case_layout *layout; /* of the inputs of rank 4 */
     unsigned positive;                    /* bit i: in[i] holds numbers from 1 to 100 */
     enum ash_status expect;               /* what infer() shall say */
-    bool reference_only;                  /* no kernel accepts this; else one must */
+    bool reference_only;                  /* no kernel accepts this; else each family's must */
+    uint64_t needs;                       /* only kernels that need this (ASH_CPU_*) accept it */
     bool bench;                           /* timed; checked on plain random inputs only, and not
                                              at all beyond 10^8 operations */
 };
