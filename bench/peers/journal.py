@@ -21,8 +21,12 @@ class Journal:
         self.entries = self.read() if resume or closed else {}
         if closed:
             return
-        with open(path, "a" if resume else "w", encoding="utf-8"):
-            pass  # whether it can be written is said now, not after the first measurement
+        # Whether it can be written is said now, not after the first measurement.
+        with open(path, "a+b" if resume else "wb") as out:
+            if out.tell() > 0:  # the half line of an interruption must not swallow the next one
+                out.seek(-1, os.SEEK_END)
+                if out.read() != b"\n":
+                    out.write(b"\n")
 
     def read(self):
         entries = {}

@@ -16,15 +16,25 @@ TOOLS = ("llama-bench", "llama-batched-bench", "llama-completion")
 NO_AMX = "-mno-amx-tile -mno-amx-int8 -mno-amx-bf16"
 
 
+NAME = f"llama_cpp_python-{VERSION}"
+
+
+def source_folder(cache):
+    return os.path.join(cache, NAME, "vendor", "llama.cpp")
+
+
+def binaries_of(source, folder):
+    return os.path.join(source, folder, "bin")
+
+
 def fetch(cache, log):
     """The source package, checked and unpacked; returns the folder of llama.cpp in it."""
-    name = f"llama_cpp_python-{VERSION}"
-    source = os.path.join(cache, name, "vendor", "llama.cpp")
+    source = source_folder(cache)
     if os.path.exists(os.path.join(source, "CMakeLists.txt")):
         return source
     step([sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary", "llama-cpp-python",
           "--dest", cache, f"llama-cpp-python=={VERSION}"], log, "fetching llama.cpp")
-    archive = os.path.join(cache, name + ".tar.gz")
+    archive = os.path.join(cache, NAME + ".tar.gz")
     with open(archive, "rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != SHA256:
@@ -36,14 +46,13 @@ def fetch(cache, log):
         if hasattr(tarfile, "data_filter"):  # Python 3.11.4 and later
             package.extraction_filter = tarfile.data_filter
         package.extractall(partial)  # what is in it, the SHA-256 has said
-    os.rename(os.path.join(partial, name), os.path.join(cache, name))
+    os.rename(os.path.join(partial, NAME), os.path.join(cache, NAME))
     os.rmdir(partial)
     return source
 
 
 def build(source, folder, flags, log):
     """A Release build for this processor; returns the folder of its programs."""
-    binaries = os.path.join(source, folder, "bin")
     step(["cmake", "-S", source, "-B", os.path.join(source, folder), "-DCMAKE_BUILD_TYPE=Release",
           "-DGGML_NATIVE=ON", "-DLLAMA_CURL=OFF", "-DLLAMA_OPENSSL=OFF", "-DLLAMA_BUILD_TESTS=OFF",
           "-DLLAMA_BUILD_EXAMPLES=OFF", "-DLLAMA_BUILD_UI=OFF",
@@ -51,7 +60,7 @@ def build(source, folder, flags, log):
     jobs = str(len(os.sched_getaffinity(0)))
     step(["cmake", "--build", os.path.join(source, folder), "-j", jobs, "--target", *TOOLS], log,
          "building llama.cpp (about ten minutes on two processors)")
-    return binaries
+    return binaries_of(source, folder)
 
 
 def has_amx():
@@ -61,12 +70,13 @@ def has_amx():
 
 def install(cache, log):
     """The folders of its programs: for this processor, and without AMX, whose code is not always faster
-    (and was seen to crash), so that both are tried."""
-    source = fetch(cache, log)
-    folders = [build(source, "build", "", log)]
-    if has_amx():
-        folders.append(build(source, "build-noamx", NO_AMX, log))
-    return folders
+    (and was seen to crash), so that both are tried. `log` None: only those that are there."""
+    builds = {"build": "", **({"build-noamx": NO_AMX} if has_amx() else {})}
+    if log:
+        source = fetch(cache, log)
+        return [build(source, folder, flags, log) for folder, flags in builds.items()]
+    source = source_folder(cache)
+    return [binaries_of(source, folder) for folder in builds if os.path.isdir(binaries_of(source, folder))]
 
 
 def build_name(folder):
@@ -82,6 +92,8 @@ class LlamaCpp:
 
     def __init__(self, model, folders, name="llama.cpp", extra=()):
         self.model, self.name, self.extra = model, name, list(extra)
+        if not folders:
+            raise Failure("it is not installed: run without --report first, or say --llama-dir")
         self.folders = {build_name(folder): folder for folder in folders}
         programs = [os.path.join(folder, "llama-bench") for folder in folders]
         for program in programs:

@@ -17,9 +17,14 @@ WORKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "openvino_run.
 
 
 def install(cache, log):
-    """Returns the interpreter of an environment that has the packages, in these versions."""
+    """Returns the interpreter of an environment that has the packages, in these versions. `log` None: of
+    the one that is there."""
     environment = os.path.join(cache, "openvino")
     python = os.path.join(environment, "bin", "python")
+    if not log:
+        if not os.path.exists(python):
+            raise Failure("it is not installed: run without --report first, or say --openvino-python")
+        return python
     check = [python, "-c", "import openvino_genai as g, openvino as o, numpy; "
              "assert g.__version__.startswith('2026.4.0') and o.__version__.startswith('2026.4.0-')"]
     if not os.path.exists(python) or subprocess.run(check, capture_output=True).returncode:

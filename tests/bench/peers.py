@@ -99,8 +99,11 @@ class Choosing(InFolder):
         self.choose(first, self.journal())
         with open(self.path("journal"), "a", encoding="utf-8") as journal:
             journal.write('{"key": ["half a li')
-        best, _ = self.choose(second, self.journal(resume=True))
+        resumed = self.journal(resume=True)
+        best, _ = self.choose(second, resumed)
         self.assertEqual((best, second.asked), (("b", "y"), []))
+        resumed.note(["behind the half line"], done=1)
+        self.assertIsNotNone(self.journal(resume=True).find(["behind the half line"]))
         self.choose(second, self.journal(resume=False))
         self.assertEqual(first.asked, second.asked)
 
@@ -192,6 +195,15 @@ class WholeRuns(InFolder):
         run = self.run_peers(*points, "--report", "--points", "decode 128,16 prompts,prefill 512")
         self.assertEqual((run.returncode, os.path.getsize(self.path("out.json.journal"))), (0, before))
         self.assertIn("16 prompts prefill", run.stdout)
+
+    def test_a_report_installs_nothing(self):
+        with open(self.path("out.json.journal"), "w", encoding="utf-8"):
+            pass
+        run = self.run_peers("--report", "--llama-dir", "", "--peers", "llama.cpp,openvino")
+        for name in ("llama.cpp", "openvino"):
+            self.assertIn(f"{name} is left out: it is not installed", run.stdout)
+        self.assertIn("the journal has nothing of this build", run.stderr)
+        self.assertFalse(os.path.exists(self.path("cache")))
 
     def test_mistakes_are_told_in_a_line(self):
         for words, says in ((("--points", "sing"), "no such point"), (("-t", "9999"), "compare nothing"),
