@@ -175,68 +175,40 @@ static void opencl_unload(struct ash_device *device, struct ash_loaded *loaded)
     ash_free(self);
 }
 
-/* What the planner reads. */
-static void describe(struct opencl_loaded *loaded, const struct ash_device_variant *variant)
-{
-    const struct ash_device_op *op = loaded->op;
-    snprintf(loaded->name, sizeof loaded->name, "%s%s%s",
-        variant->name[0] ? variant->name : op->op->name, variant->layout[0] ? "-" : "",
-        variant->layout);
-    loaded->base = (struct ash_loaded){ .kernel = loaded->name,
-        .activation = loaded->args.in[0].type,
-        .reads_packed = op->reads_packed };
-    if (!op->packed_input || loaded->args.in[op->packed_input].rank == 0)
-        return;
-    loaded->base.packed_input = op->packed_input;
-    loaded->base.packed_bytes = (size_t)op->pieces(&loaded->args) * op->piece_bytes(&loaded->args);
-    loaded->base.layout = op->layout;
-}
-
 static enum ash_status make_kernels(
     struct opencl_device *device, struct opencl_loaded *loaded, cl_program program)
 {
-    for (int i = 0; loaded->op->entries[i]; i++) {
+    const char *const *entry = loaded->base.op->entries;
+    for (int i = 0; entry[i]; i++) {
         cl_int code;
-        loaded->kernel[i] = device->api.CreateKernel(program, loaded->op->entries[i], &code);
-        ASH_TRY(ash_fail_in(
-            opencl_check(device, code, "find an entry point"), "%s", loaded->op->entries[i]));
+        loaded->kernel[i] = device->api.CreateKernel(program, entry[i], &code);
+        ASH_TRY(ash_fail_in(opencl_check(device, code, "find an entry point"), "%s", entry[i]));
     }
     return ASH_OK;
 }
 
-static enum ash_status load_kernels(struct opencl_device *device, struct opencl_loaded *loaded)
+static enum ash_status load(struct opencl_device *device, const struct ash_op *op,
+    const struct ash_args *args, struct opencl_loaded *loaded)
 {
-    struct ash_device_variant variant;
     cl_program program;
-    loaded->op->choose(&loaded->args, &variant);
-    describe(loaded, &variant);
-    ASH_TRY(opencl_program_get(device, loaded->op, &variant, &program));
+    ASH_TRY(ash_device_loaded_init(op, args, &loaded->base));
+    ASH_TRY(opencl_program_get(device, loaded->base.op, &loaded->base.variant, &program));
     ASH_TRY(make_kernels(device, loaded, program));
-    if (loaded->op->packed_input && !loaded->base.packed_input)
-        return opencl_table_make(device, loaded);
-    return ASH_OK;
+    return ash_device_needs_table(&loaded->base) ? opencl_table_make(device, loaded) : ASH_OK;
 }
 
 static enum ash_status opencl_load(struct ash_device *device, const struct ash_op *op,
     const struct ash_args *args, struct ash_loaded **out)
 {
-    struct ash_tensor result;
-    ASH_TRY(ash_op_infer(op, args, &result));
-    const struct ash_device_op *found = ash_device_op_find(op);
-    if (!found || (result.rank && result.type != args->out.type) || !found->accepts(args))
-        return ash_fail(
-            ASH_ERR_UNSUPPORTED, "%s: there is no kernel for devices of these types", op->name);
     struct opencl_loaded *loaded = ash_alloc_zero(sizeof *loaded);
     if (!loaded)
         return ash_fail_memory(sizeof *loaded, "a kernel");
-    loaded->op = found;
-    loaded->args = *args;
-    enum ash_status status = load_kernels((struct opencl_device *)device, loaded);
+    enum ash_status status = load((struct opencl_device *)device, op, args, loaded);
     if (status != ASH_OK) {
-        opencl_unload(device, &loaded->base);
+        opencl_unload(device, &loaded->base.base);
         return status;
     }
-    *out = &loaded->base;
+    *out = &loaded->base.base;
     return ASH_OK;
 }
 
@@ -253,7 +225,7 @@ const struct ash_driver ash_driver_opencl = {
     .launch = opencl_launch,
     .copy = opencl_copy,
     .wait = opencl_wait,
-    .compile = opencl_compile,
+    .compile = ash_device_compile,
     .run = opencl_run,
-    .discard = opencl_discard,
+    .discard = ash_device_discard,
 };

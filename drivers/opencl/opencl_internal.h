@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "drivers/device/device_op.h"
+#include "drivers/device/device_loaded.h"
+#include "drivers/device/device_program.h"
 #include "drivers/opencl/opencl_api.h"
-#include "runtime/driver.h"
-#include "runtime/trace.h"
-
 #include <stdbool.h>
 
 /* ---- Discovery: opencl_probe.c ---- */
@@ -80,10 +78,7 @@ struct opencl_buffer {
 };
 
 struct opencl_loaded {
-    struct ash_loaded base;
-    const struct ash_device_op *op;
-    struct ash_args args; /* as load() was given them */
-    char name[96];
+    struct ash_device_loaded base;
     cl_kernel kernel[OPENCL_MOST_ENTRIES];
     cl_mem table; /* the packed input, where the step has none */
 };
@@ -143,9 +138,6 @@ enum ash_status opencl_begin(
 enum ash_status opencl_launch(struct ash_device *device, const struct ash_step *step,
     const struct ash_batch *batch, const struct ash_event *after, int after_count,
     struct ash_event *done);
-enum ash_status opencl_compile(struct ash_device *device, const struct ash_step *steps,
-    int32_t count, struct ash_trace *trace, struct ash_program **out);
 enum ash_status opencl_run(struct ash_device *device, struct ash_program *program,
     const struct ash_batch *batch, const struct ash_event *after, int after_count,
     struct ash_event *done);
-void opencl_discard(struct ash_device *device, struct ash_program *program);

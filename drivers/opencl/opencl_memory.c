@@ -2,8 +2,6 @@
 #include "drivers/opencl/opencl_internal.h"
 #include "runtime/memory.h"
 
-#include <string.h>
-
 enum { STAGING_BYTES = 4 << 20 }; /* twice: one is filled while the other is on its way */
 
 /* Memory is the device's own from here on, so that a lack of it shows now and not in a step. */
@@ -109,72 +107,27 @@ enum ash_status opencl_staging_get(
 
 /* ---- Weights ---- */
 
-/* A weight on its way: pieces of one size, but for the last. */
-struct sending {
-    const struct opencl_loaded *loaded;
-    const struct ash_tensor *weight; /* NULL = a table that is made of params alone */
-    bool packs;
-    int64_t pieces;
-    size_t piece_bytes, total_bytes;
-};
-
-static struct sending plan_sending(
-    const struct opencl_loaded *loaded, int input, const struct ash_tensor *weight)
-{
-    struct sending sending = {
-        .loaded = loaded, .weight = weight, .packs = input > 0 && loaded->op->packed_input == input
-    };
-    if (sending.packs) {
-        sending.pieces = loaded->op->pieces(&loaded->args);
-        sending.piece_bytes = loaded->op->piece_bytes(&loaded->args);
-        sending.total_bytes = (size_t)sending.pieces * sending.piece_bytes;
-        return sending;
-    }
-    sending.total_bytes = ash_tensor_bytes(weight);
-    sending.piece_bytes = 1 << 16;
-    sending.pieces =
-        (int64_t)((sending.total_bytes + sending.piece_bytes - 1) / sending.piece_bytes);
-    return sending;
-}
-
-static void fill(
-    const struct sending *sending, int64_t first, int64_t last, size_t size_bytes, void *out)
-{
-    const struct opencl_loaded *loaded = sending->loaded;
-    if (sending->packs)
-        loaded->op->pack(&loaded->args, sending->weight, first, last, out);
-    else
-        memcpy(out, (const char *)sending->weight->data + (size_t)first * sending->piece_bytes,
-            size_bytes);
-}
-
-/* Pieces [first, last) through one staging buffer. */
+/* The run at hand through one staging buffer. */
 static enum ash_status send_run(struct opencl_device *device, struct opencl_staging *staging,
-    const struct sending *sending, int64_t first, int64_t last, cl_mem memory, size_t offset_bytes)
+    const struct ash_device_sending *sending, cl_mem memory, size_t offset_bytes)
 {
-    size_t begin = (size_t)first * sending->piece_bytes, end = (size_t)last * sending->piece_bytes;
-    size_t size = (end < sending->total_bytes ? end : sending->total_bytes) - begin;
-    ASH_TRY(opencl_staging_get(device, staging, size));
-    fill(sending, first, last, size, staging->host);
+    ASH_TRY(opencl_staging_get(device, staging, sending->run_bytes));
+    ash_device_send_fill(sending, staging->host);
     ASH_TRY(opencl_check(device,
-        device->api.EnqueueWriteBuffer(device->queue, memory, CL_FALSE, offset_bytes + begin, size,
-            staging->host, 0, NULL, &staging->busy),
+        device->api.EnqueueWriteBuffer(device->queue, memory, CL_FALSE,
+            offset_bytes + sending->at_bytes, sending->run_bytes, staging->host, 0, NULL,
+            &staging->busy),
         "take a weight"));
     return opencl_check(device, device->api.Flush(device->queue), "take a weight");
 }
 
-static enum ash_status send_all(
-    struct opencl_device *device, const struct sending *sending, cl_mem memory, size_t offset_bytes)
+static enum ash_status send_all(struct opencl_device *device, struct ash_device_sending sending,
+    cl_mem memory, size_t offset_bytes)
 {
-    int64_t run = (int64_t)(STAGING_BYTES / sending->piece_bytes);
-    run = run > 0 ? run : 1;
     ASH_TRY(opencl_begin(device, NULL, 0));
     enum ash_status status = ASH_OK;
-    for (int64_t first = 0, i = 0; first < sending->pieces && status == ASH_OK; first += run, i++) {
-        int64_t last = first + run < sending->pieces ? first + run : sending->pieces;
-        status =
-            send_run(device, &device->staging[i % 2], sending, first, last, memory, offset_bytes);
-    }
+    for (int i = 0; status == ASH_OK && ash_device_send_next(&sending); i++)
+        status = send_run(device, &device->staging[i % 2], &sending, memory, offset_bytes);
     enum ash_status finished =
         opencl_check(device, device->api.Finish(device->queue), "take a weight");
     return status == ASH_OK ? finished : status;
@@ -183,17 +136,18 @@ static enum ash_status send_all(
 enum ash_status opencl_upload(struct ash_device *device, const struct ash_loaded *loaded, int input,
     const struct ash_tensor *weight, struct ash_place to)
 {
-    struct sending sending = plan_sending((const struct opencl_loaded *)loaded, input, weight);
-    return send_all((struct opencl_device *)device, &sending,
+    return send_all((struct opencl_device *)device,
+        ash_device_send((const struct ash_device_loaded *)loaded, input, weight, STAGING_BYTES),
         ((const struct opencl_buffer *)to.buffer)->memory, to.offset_bytes);
 }
 
 enum ash_status opencl_table_make(struct opencl_device *device, struct opencl_loaded *loaded)
 {
     cl_int code;
-    struct sending sending = plan_sending(loaded, loaded->op->packed_input, NULL);
+    struct ash_device_sending sending =
+        ash_device_send(&loaded->base, loaded->base.op->packed_input, NULL, STAGING_BYTES);
     loaded->table = device->api.CreateBuffer(
         device->context, CL_MEM_READ_ONLY, sending.total_bytes, NULL, &code);
     ASH_TRY(opencl_check(device, code, "hold a table"));
-    return send_all(device, &sending, loaded->table, 0);
+    return send_all(device, sending, loaded->table, 0);
 }

@@ -1,19 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "drivers/opencl/opencl.h"
+
+#include "drivers/device/device_probe.h"
 #include "drivers/opencl/opencl_internal.h"
-#include "runtime/topology.h"
 
 #include <CL/cl_ext.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 /* Of cl_nv_device_attribute_query, whose numbers Debian's header lacks. */
 enum { PCI_BUS_ID_NV = 0x4008, PCI_SLOT_ID_NV = 0x4009, PCI_DOMAIN_ID_NV = 0x400a };
@@ -66,26 +60,6 @@ static void find_pci(const struct opencl_api *api, cl_device_id id, char out[16]
             (unsigned)opencl_device_number(api, id, PCI_BUS_ID_NV) & 0xff, slot >> 3 & 0xff,
             slot & 7);
     }
-}
-
-/* The system knows which node a card is at; the topology, how hwloc counts that node. */
-static int find_numa_node(const struct ash_topology *topology, const char *pci)
-{
-    char path[64];
-    int os_index = -1;
-    if (!topology || !topology->live || !pci[0])
-        return -1;
-    snprintf(path, sizeof path, "/sys/bus/pci/devices/%s/numa_node", pci);
-    FILE *file = fopen(path, "re");
-    if (file) {
-        if (fscanf(file, "%d", &os_index) != 1)
-            os_index = -1;
-        fclose(file);
-    }
-    for (size_t i = 0; os_index >= 0 && i < topology->count; i++)
-        if (topology->node[i].kind == ASH_TOPOLOGY_MEMORY && topology->node[i].os_index == os_index)
-            return topology->node[i].index;
-    return -1;
 }
 
 static void judge(const struct opencl_api *api, cl_device_id id, struct ash_device_info *out)
@@ -208,10 +182,9 @@ struct report {
     struct ash_device_info info[OPENCL_MOST_DEVICES];
 };
 
-enum { MOST_MILLISECONDS = 10000 };
-
-static void fill_report(struct report *report)
+static void fill_report(void *out)
 {
+    struct report *report = out;
     struct opencl_api api;
     struct opencl_entry entry[OPENCL_MOST_DEVICES];
     report->status = opencl_api_open(NULL, &api);
@@ -226,45 +199,6 @@ static void fill_report(struct report *report)
         snprintf(report->reason, sizeof report->reason, "%s", ash_error());
 }
 
-static void run_child(int pipe_end)
-{
-    struct report report = { 0 };
-    const int signals[] = { SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGPIPE };
-    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
-        signal(signals[i], SIG_DFL);
-    (void)setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    for (int stream = 0; null >= 0 && stream < 3; stream++)
-        dup2(null, stream);
-    fill_report(&report);
-    const char *at = (const char *)&report;
-    for (size_t left = sizeof report; left > 0;) {
-        ssize_t sent = write(pipe_end, at, left);
-        if (sent <= 0)
-            break;
-        at += sent;
-        left -= (size_t)sent;
-    }
-    _exit(0);
-}
-
-static bool receive(int pipe_end, struct report *report)
-{
-    char *at = (char *)report;
-    for (size_t left = sizeof *report; left > 0;) {
-        struct pollfd ready = { .fd = pipe_end, .events = POLLIN };
-        int polled = poll(&ready, 1, MOST_MILLISECONDS);
-        if (polled < 0 && errno == EINTR)
-            continue;
-        ssize_t got = polled > 0 ? read(pipe_end, at, left) : 0;
-        if (got <= 0)
-            return false;
-        at += got;
-        left -= (size_t)got;
-    }
-    return report->count >= 0 && report->count <= OPENCL_MOST_DEVICES;
-}
-
 /* Without a loader there is nothing that could crash, nor a process to start. */
 static bool has_loader(struct report *report)
 {
@@ -277,25 +211,13 @@ static bool has_loader(struct report *report)
 
 static void ask_child(struct report *report)
 {
-    int ends[2];
+    if (ash_device_ask(fill_report, report, sizeof *report) && report->count >= 0 &&
+        report->count <= OPENCL_MOST_DEVICES)
+        return;
     report->status = ASH_ERR_DEVICE;
     snprintf(report->reason, sizeof report->reason,
         "a driver behind libOpenCL.so.1 crashes or hangs when asked for its devices: see clinfo, "
         "and the files in /etc/OpenCL/vendors");
-    if (pipe2(ends, O_CLOEXEC) != 0)
-        return;
-    pid_t child = fork();
-    if (child == 0)
-        run_child(ends[1]);
-    close(ends[1]);
-    struct report found;
-    if (child > 0 && receive(ends[0], &found))
-        *report = found;
-    close(ends[0]);
-    if (child > 0)
-        kill(child, SIGKILL); /* it has said what it had to say, or never will */
-    while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
-        ;
 }
 
 enum ash_status opencl_probe(
@@ -313,7 +235,7 @@ enum ash_status opencl_probe(
     for (int i = 0; i < report.count && i < capacity; i++) {
         out[i] = report.info[i];
         out[i].driver = &ash_driver_opencl;
-        out[i].numa_node = find_numa_node(topology, out[i].pci);
+        out[i].numa_node = ash_device_numa_node(topology, out[i].pci);
     }
     return ASH_OK;
 }

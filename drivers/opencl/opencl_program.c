@@ -189,7 +189,7 @@ static enum ash_status make(struct opencl_device *device, const struct ash_devic
 enum ash_status opencl_program_get(struct opencl_device *device, const struct ash_device_op *op,
     const struct ash_device_variant *variant, cl_program *out)
 {
-    const char *name = variant->name[0] ? variant->name : op->op->name;
+    const char *name = variant->name;
     for (struct opencl_program *program = device->programs; program; program = program->next)
         if (strcmp(program->name, name) == 0) {
             *out = program->program;

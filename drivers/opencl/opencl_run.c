@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "drivers/drivers.h"
 #include "drivers/opencl/opencl_internal.h"
-#include "runtime/memory.h"
 
 #include <limits.h>
-#include <stdio.h>
-#include <string.h>
 
 /* ---- The batch ---- */
 
@@ -64,7 +60,7 @@ static cl_mem find_input(const struct ash_step *step, int i, long *at)
     *at = (long)step->in[i].offset_bytes;
     if (step->args.in[i].rank > 0)
         return memory_at(step->in[i]);
-    return loaded->op->packed_input == i && i > 0 ? loaded->table : NULL;
+    return loaded->base.op->packed_input == i && i > 0 ? loaded->table : NULL;
 }
 
 static cl_int set_arguments(
@@ -96,7 +92,7 @@ static enum ash_status start(
     struct ash_args args = step->args;
     struct ash_device_call call;
     ash_args_bind(&args, batch);
-    loaded->op->bind(&args, &call);
+    loaded->base.op->bind(&args, &call);
     if (call.groups == 0)
         return ASH_OK;
     size_t group = DEVICE_GROUP, all = (size_t)call.groups * group;
@@ -133,49 +129,6 @@ enum ash_status opencl_launch(struct ash_device *device, const struct ash_step *
 
 /* ---- A whole run ---- */
 
-enum { SHAPES_BYTES = 96 };
-
-struct ash_program {
-    const struct ash_step *step; /* borrowed */
-    int32_t steps;
-    bool needs_batch;
-    struct ash_trace_lane *lane;  /* NULL = no tracing */
-    char (*shapes)[SHAPES_BYTES]; /* for the trace */
-};
-
-static enum ash_status add_trace(
-    struct ash_device *device, struct ash_program *program, struct ash_trace *trace)
-{
-    char name[128];
-    int group;
-    program->shapes = ash_alloc_array((size_t)program->steps, sizeof *program->shapes);
-    if (!program->shapes)
-        return ash_fail_memory((size_t)program->steps * sizeof *program->shapes, "a trace");
-    for (int32_t i = 0; i < program->steps; i++)
-        ash_step_describe(&program->step[i], program->shapes[i], SHAPES_BYTES);
-    snprintf(name, sizeof name, "opencl:%d %s", device->info.index, device->info.name);
-    ASH_TRY(ash_trace_add_device(trace, name, &group));
-    return ash_trace_add_lane(trace, group, "queue", &program->lane);
-}
-
-enum ash_status opencl_compile(struct ash_device *device, const struct ash_step *steps,
-    int32_t count, struct ash_trace *trace, struct ash_program **out)
-{
-    struct ash_program *program = ash_alloc_zero(sizeof *program);
-    if (!program)
-        return ash_fail_memory(sizeof *program, "a program");
-    *program = (struct ash_program){ .step = steps, .steps = count };
-    for (int32_t i = 0; i < count; i++)
-        program->needs_batch = program->needs_batch || steps[i].op->needs_batch;
-    enum ash_status status = trace ? add_trace(device, program, trace) : ASH_OK;
-    if (status != ASH_OK) {
-        opencl_discard(device, program);
-        return status;
-    }
-    *out = program;
-    return ASH_OK;
-}
-
 /* With a trace each step is waited for: its span is its own time, and the run as a whole is slower. */
 static enum ash_status start_traced(struct opencl_device *device, struct ash_program *program,
     int32_t index, const struct ash_batch *batch)
@@ -184,14 +137,7 @@ static enum ash_status start_traced(struct opencl_device *device, struct ash_pro
     int64_t start_ns = ash_now_ns();
     ASH_TRY(start(device, step, batch));
     ASH_TRY(opencl_check(device, device->api.Finish(device->queue), "finish a step"));
-    struct ash_trace_span span = { .name = step->name,
-        .category = "step",
-        .start_ns = start_ns,
-        .duration_ns = ash_now_ns() - start_ns,
-        .arg = { { .key = "op", .text = step->op->name },
-            { .key = "shape", .text = program->shapes[index] },
-            { .key = "kernel", .text = step->loaded->kernel } } };
-    ash_trace_record(program->lane, &span);
+    ash_device_trace(program, index, start_ns);
     return ASH_OK;
 }
 
@@ -218,13 +164,4 @@ enum ash_status opencl_run(struct ash_device *device, struct ash_program *progra
         ASH_TRY(send_batch(self, batch));
     ASH_TRY(start_all(self, program, batch));
     return mark(self, done);
-}
-
-void opencl_discard(struct ash_device *device, struct ash_program *program)
-{
-    (void)device;
-    if (!program)
-        return;
-    ash_free(program->shapes);
-    ash_free(program);
 }

@@ -160,7 +160,7 @@ static void run_add(struct ash_device *device)
     for (int i = 0; i < 4 * COLUMNS; i++)
         x[i] = (float)i;
     cr_assert_eq(load_add(device, &step.loaded), ASH_OK, "%s", ash_error());
-    step.args = ((struct opencl_loaded *)step.loaded)->args;
+    step.args = ((struct ash_device_loaded *)step.loaded)->args;
     cr_assert_eq(driver->alloc(device, sizeof x, ASH_MEMORY_WEIGHTS, &in), ASH_OK);
     cr_assert_eq(driver->alloc(device, sizeof x, ASH_MEMORY_ARENA, &out), ASH_OK);
     step.in[0] = step.in[1] = (struct ash_place){ in, 0 };
