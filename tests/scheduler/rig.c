@@ -13,7 +13,7 @@ struct ash_device *rig_open(const char *name, int threads)
     int count;
     /* Only the settings that drivers read. */
     struct ash_config config = { .threads = threads };
-    rig_must(ash_devices_probe(NULL, infos, 8, &count) == ASH_OK);
+    rig_must(ash_devices_probe_for(NULL, name, infos, 8, &count) == ASH_OK);
     rig_must(ash_device_find(infos, count, name, &info) == ASH_OK);
     rig_must(info->driver->open(info, &config, &device) == ASH_OK);
     return device;
@@ -155,4 +155,21 @@ int32_t rig_step(const struct ash_plan *plan, const char *name, struct ash_plan_
             return i;
     }
     return -1;
+}
+
+struct ash_plan_summary rig_summary(const struct ash_plan *plan)
+{
+    struct ash_plan_summary summary;
+    ash_plan_summary(plan, &summary);
+    return summary;
+}
+
+void rig_read(struct ash_plan *plan, ash_value value, int32_t tokens, float *out)
+{
+    struct tiny_batch batch;
+    tiny_batch_init(&batch, tokens, 1);
+    rig_must(ash_plan_run(plan, &batch.batch) == ASH_OK);
+    const struct ash_tensor *found = ash_plan_output(plan, value);
+    rig_must(found && found->dim[0] == tokens);
+    memcpy(out, found->data, ash_tensor_bytes(found));
 }

@@ -21,6 +21,7 @@
         }                                                                                          \
     } while (0)
 
+/* The first device of the driver `name`. */
 struct ash_device *rig_open(const char *name, int threads);
 
 /* C columns of every value, and T and O of every graph. */
@@ -40,7 +41,8 @@ ash_value rig_add(struct ash_graph *graph, const char *name, const struct ash_op
     ash_value b, ash_value c);
 
 /* A graph of `nodes` operators drawn by `seed`, with states, several outputs and values that die early
- * and late; with `a8`, of some that round their inputs where there are kernels. Writes the outputs' values, at most `capacity`, and returns how many. */
+ * and late; with `a8`, of some that round their inputs where there are kernels. Writes the outputs'
+ * values, at most `capacity`, and returns how many. */
 int rig_random(
     struct ash_graph *graph, uint32_t seed, int nodes, bool a8, ash_value *outputs, int capacity);
 
@@ -49,3 +51,8 @@ struct ash_plan *rig_plan(const struct ash_graph *graph, struct ash_device *devi
 
 /* The step of that name; index -1 if there is none. */
 int32_t rig_step(const struct ash_plan *plan, const char *name, struct ash_plan_step *out);
+
+struct ash_plan_summary rig_summary(const struct ash_plan *plan);
+
+/* Runs a batch of one sequence of `tokens`, with one row of logits, and copies the output `value`. */
+void rig_read(struct ash_plan *plan, ash_value value, int32_t tokens, float *out);
