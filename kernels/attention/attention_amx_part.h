@@ -63,9 +63,9 @@ struct work {
 struct call {
     const struct ash_args *args;
     const struct attention_job *job;
-    int64_t size, group, tile_bytes; /* D, queries a KV head, bytes of a page of a head */
-    float factor;                    /* scores to units of ln 2 */
-    float inner, cap;                /* softcap: cap * tanh(score * inner) first; cap 0 = none */
+    int64_t size, group; /* D, queries a KV head */
+    float factor;        /* scores to units of ln 2 */
+    float inner, cap;    /* softcap: cap * tanh(score * inner) first; cap 0 = none */
 };
 
 /* 2^x by a polynomial of relative error 3e-6, far below what BF16 keeps; 1 at 0. */

@@ -7,8 +7,10 @@
  * Up to 8 queries at a time: 16 accumulators of scores (32 positions each), then 8 x 2 or 6 x 4
  * accumulators of values. Functions marked INLINE are compiled for each number of queries and type.
  */
-#define INLINE static inline __attribute__((always_inline))
-enum { QUERIES = 8, WIDE_QUERIES = 6, P = ASH_PAGE_POSITIONS };
+#define INLINE  static inline __attribute__((always_inline))
+#define VECTOR  __m512
+#define QUERIES 8
+enum { WIDE_QUERIES = 6, P = ASH_PAGE_POSITIONS };
 
 INLINE __m512 halves(const void *from)
 {
@@ -161,87 +163,6 @@ INLINE void add_values(int count, enum ash_type type, bool fetch, struct attenti
         query[i].correction = 1;
 }
 
-/* One page for `count` queries; at its ends some of them may see positions that others do not. */
-INLINE void add_block(int count, enum ash_type type, bool fetch, const struct attention_call *call,
-    struct attention_query *query, const struct attention_page *page)
-{
-    __m512 score[QUERIES][2];
-    float weight[QUERIES][P];
-    scores(count, type, fetch, query, page, call->size, score);
-    int first = attention_first_in(&query[count - 1], page->base);
-    int last = attention_last_in(&query[0], page->base);
-    last = last > first ? last : first;
-    for (int i = 0; i < count; i++) {
-        int from = attention_first_in(&query[i], page->base);
-        int to = attention_last_in(&query[i], page->base);
-        weigh(call, &query[i], from, to, score[i], weight[i]);
-        if (from < first)
-            add_values(1, type, false, query + i, weight + i, page, call->size, from,
-                to < first ? to : first);
-    }
-    add_values(count, type, fetch, query, weight, page, call->size, first, last);
-    for (int i = 0; i < count; i++) {
-        int to = attention_last_in(&query[i], page->base);
-        if (to > last)
-            add_values(1, type, false, query + i, weight + i, page, call->size, last, to);
-    }
-}
-
-INLINE void add_queries(enum ash_type type, bool fetch, const struct attention_call *call,
-    struct attention_query *query, int count, const struct attention_page *page)
-{
-    switch (count) {
-#define CASE(n)                                                                                    \
-    case n:                                                                                        \
-        add_block(n, type, fetch, call, query, page);                                              \
-        break;
-        CASE(1)
-        CASE(2)
-        CASE(3)
-        CASE(4)
-        CASE(5)
-        CASE(6)
-        CASE(7)
-        CASE(8)
-#undef CASE
-    }
-}
-
-/* A decoding token waits for memory; a tile of a prefill finds the page in the cache but for once. */
-INLINE void add_page(enum ash_type type, const struct attention_call *call,
-    struct attention_query *query, int count, const struct attention_page *page)
-{
-    if (count <= QUERIES) {
-        add_queries(type, true, call, query, count, page);
-        return;
-    }
-    /* Blocks as even as can be: 9 queries are 5 and 4. */
-    for (int blocks = (count + QUERIES - 1) / QUERIES; blocks > 0; blocks--) {
-        int now = (count + blocks - 1) / blocks;
-        add_queries(type, false, call, query, now, page);
-        query += now;
-        count -= now;
-    }
-}
-
-static void add_page_f32(const struct attention_call *call, struct attention_query *query,
-    int count, const struct attention_page *page)
-{
-    add_page(ASH_F32, call, query, count, page);
-}
-
-static void add_page_f16(const struct attention_call *call, struct attention_query *query,
-    int count, const struct attention_page *page)
-{
-    add_page(ASH_F16, call, query, count, page);
-}
-
-static void add_page_q8_0(const struct attention_call *call, struct attention_query *query,
-    int count, const struct attention_page *page)
-{
-    add_page(ASH_Q8_0, call, query, count, page);
-}
-
 static float total(const float lanes[ATTENTION_LANES])
 {
     return ash_sum_avx512(_mm512_loadu_ps(lanes));
@@ -278,19 +199,7 @@ static void write_query(const struct attention_query *query, int64_t size,
     }
 }
 
-static void run_job(const struct ash_args *args, const struct attention_job *job)
-{
-    enum ash_type type = args->in[1].type;
-    attention_tiles(args, job,
-        &(const struct attention_kernel){
-            .add_page = type == ASH_F16    ? add_page_f16
-                        : type == ASH_Q8_0 ? add_page_q8_0
-                                           : add_page_f32, /* BF16 is made that */
-            .total = total,
-            .add_part = add_part,
-            .write = write_query,
-        });
-}
+#include "kernels/attention/attention_pages.inc"
 
 void ash_attention_avx512(const struct ash_args *args, int64_t first_row, int64_t last_row)
 {
