@@ -112,10 +112,32 @@ DEV void device_turn(u64 angle, f32 *cosine, f32 *sine)
     *cosine = (quarter + 1) & 2 ? -v : v;
 }
 
-/* The larger of two, a NaN counting as less than anything. */
+/* As argmax and topk order values: a NaN counts as less than anything. */
 DEV f32 device_number(f32 x)
 {
     return x == x ? x : -DEVICE_INFINITY;
+}
+
+/* Whether value p of id a comes before value q of id b: the larger one, of equal ones the lower id. */
+DEV i32 device_before(f32 p, i32 a, f32 q, i32 b)
+{
+    return p > q || (p == q && a < b);
+}
+
+/* Of an id and its value from every item of the group the first one, left at [0] for all to read. */
+DEV void device_first(IN_LOCAL f32 *values, IN_LOCAL i32 *ids, f32 value, i32 id)
+{
+    values[LID] = value;
+    ids[LID] = id;
+    BARRIER();
+    for (i32 width = DEVICE_GROUP / 2; width > 0; width /= 2) {
+        i32 other = LID + width;
+        if (LID < width && device_before(values[other], ids[other], values[LID], ids[LID])) {
+            values[LID] = values[other];
+            ids[LID] = ids[other];
+        }
+        BARRIER();
+    }
 }
 
 #endif

@@ -3,7 +3,7 @@
 #include "kernels/device_math.h"
 #endif
 
-/* A group a row: each item finds the best of every 256th value, then the better one of two remains. */
+/* A group a row: each item finds the first of every 256th value, then the first of those is found. */
 KERNEL(argmax)
 {
     LOCAL f32 most[DEVICE_GROUP];
@@ -13,25 +13,12 @@ KERNEL(argmax)
     i32 id = 0x7fffffff;
     for (i32 v = LID; v < a.columns; v += DEVICE_GROUP) {
         f32 other = device_number(x[v]);
-        if (id == 0x7fffffff || other > value) {
+        if (device_before(other, v, value, id)) {
             value = other;
             id = v;
         }
     }
-    most[LID] = value;
-    best[LID] = id;
-    BARRIER();
-    for (i32 width = DEVICE_GROUP / 2; width > 0; width /= 2) {
-        if (LID < width) {
-            f32 other = most[LID + width];
-            i32 other_id = best[LID + width];
-            if (other > most[LID] || (other == most[LID] && other_id < best[LID])) {
-                most[LID] = other;
-                best[LID] = other_id;
-            }
-        }
-        BARRIER();
-    }
+    device_first(most, best, value, id);
     if (LID == 0)
         OUT(i32)[GID] = best[0];
 }

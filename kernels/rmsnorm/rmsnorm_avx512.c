@@ -27,25 +27,18 @@ static inline __m512 normed(__m512 x, __m512 scale, __m512 weight)
     return _mm512_mul_ps(_mm512_mul_ps(x, scale), weight);
 }
 
-static void write_f32(
-    const float *x, const float *weight, __m512 scale, int64_t columns, float *out)
+/* To F32 or BF16. */
+static inline void write_plain(const float *x, const float *weight, __m512 scale, int64_t columns,
+    enum ash_type type, void *out)
 {
     for (int64_t c = 0; c < columns; c += 16) {
         int64_t left = columns - c;
         __m512 value =
             normed(ash_load_avx512(x + c, left), scale, ash_load_avx512(weight + c, left));
-        ash_store_avx512(out + c, left, value);
-    }
-}
-
-static void write_bf16(
-    const float *x, const float *weight, __m512 scale, int64_t columns, uint16_t *out)
-{
-    for (int64_t c = 0; c < columns; c += 16) {
-        int64_t left = columns - c;
-        __m512 value =
-            normed(ash_load_avx512(x + c, left), scale, ash_load_avx512(weight + c, left));
-        ash_bf16_store_avx512(out + c, left, value);
+        if (type == ASH_BF16)
+            ash_bf16_store_avx512((uint16_t *)out + c, left, value);
+        else
+            ash_store_avx512((float *)out + c, left, value);
     }
 }
 
@@ -71,8 +64,10 @@ void ash_rmsnorm_avx512(const struct ash_args *args, int64_t first_row, int64_t 
         if (args->out.type == ASH_A8)
             write_a8(x, weight, scale, columns, ash_a8_row(args->out.data, columns, row));
         else if (args->out.type == ASH_BF16)
-            write_bf16(x, weight, scale, columns, (uint16_t *)args->out.data + row * columns);
+            write_plain(x, weight, scale, columns, ASH_BF16,
+                (uint16_t *)args->out.data + row * columns);
         else
-            write_f32(x, weight, scale, columns, (float *)args->out.data + row * columns);
+            write_plain(
+                x, weight, scale, columns, ASH_F32, (float *)args->out.data + row * columns);
     }
 }
