@@ -20,13 +20,13 @@ static enum ash_status check_batch(const struct ash_plan *plan, const struct ash
 }
 
 /* With a lane, records how long the launch took: the work itself where a device works at once. */
-static enum ash_status launch_step(const struct plan_device *device, const struct ash_step *step,
-    const struct ash_batch *batch, struct ash_event *done)
+static enum ash_status launch_step(
+    struct plan_device *device, const struct ash_step *step, const struct ash_batch *batch)
 {
-    struct ash_event after = *done;
+    struct ash_event after = device->last;
     int64_t start_ns = device->lane ? ash_now_ns() : 0;
     enum ash_status status =
-        device->device->driver->launch(device->device, step, batch, &after, 1, done);
+        device->device->driver->launch(device->device, step, batch, &after, 1, &device->last);
     if (device->lane) {
         struct ash_trace_span span = { .name = step->name,
             .category = "step",
@@ -39,23 +39,76 @@ static enum ash_status launch_step(const struct plan_device *device, const struc
     return status;
 }
 
-/* Queues a segment after `done` and makes that the event of its end. */
-static enum ash_status run_segment(const struct ash_plan *plan, const struct plan_segment *segment,
-    const struct ash_batch *batch, struct ash_event *done)
+/* Queues steps behind all that touches their device's memory. */
+static enum ash_status run_steps(
+    struct ash_plan *plan, const struct plan_segment *segment, const struct ash_batch *batch)
 {
-    const struct plan_device *device = &plan->device[segment->device];
-    struct ash_event after = *done;
+    struct plan_device *device = &plan->device[segment->device];
+    struct ash_event after = device->last;
     if (segment->program)
         return device->device->driver->run(
-            device->device, segment->program, batch, &after, 1, done);
+            device->device, segment->program, batch, &after, 1, &device->last);
     for (int32_t i = segment->first; i < segment->end; i++)
-        ASH_TRY(launch_step(device, &plan->step[i], batch, done));
+        ASH_TRY(launch_step(device, &plan->step[i], batch));
     return ASH_OK;
 }
 
+/* Queues a copy on the device whose memory the host cannot reach, behind all that touches either. */
+static enum ash_status copy_directly(struct ash_plan *plan, const struct plan_segment *segment,
+    struct ash_place to, struct ash_place from, size_t bytes)
+{
+    struct plan_device *source = &plan->device[segment->from];
+    struct plan_device *target = &plan->device[segment->device];
+    int32_t by = to.buffer->host ? segment->from : segment->device;
+    struct ash_device *device = plan->device[by].device;
+    struct ash_event after[2] = { source->last, target->last }, done;
+    ASH_TRY(plan_note(plan, by, device->driver->copy(device, to, from, bytes, after, 2, &done)));
+    source->last = target->last = done;
+    return ASH_OK;
+}
+
+/* By way of host memory; the source may go on once its half is done. */
+static enum ash_status copy_staged(struct ash_plan *plan, struct plan_segment *segment,
+    struct ash_place to, struct ash_place from, size_t bytes)
+{
+    struct plan_device *source = &plan->device[segment->from];
+    struct plan_device *target = &plan->device[segment->device];
+    struct ash_device *device = source->device;
+    struct ash_place middle = { &segment->staging, 0 };
+    struct ash_event after[2] = { source->last, target->last };
+    ASH_TRY(plan_note(plan, segment->from,
+        device->driver->copy(device, middle, from, bytes, after, 1, &source->last)));
+    after[0] = source->last;
+    device = target->device;
+    return plan_note(plan, segment->device,
+        device->driver->copy(device, to, middle, bytes, after, 2, &target->last));
+}
+
+/* As many rows as the batch has. */
+static enum ash_status run_copy(
+    struct ash_plan *plan, struct plan_segment *segment, const struct ash_batch *batch)
+{
+    const struct ash_step *step = &plan->step[segment->first];
+    struct ash_tensor tensor = step->args.out;
+    ash_tensor_bind(&tensor, batch);
+    if (tensor.dim[0] == 0)
+        return ASH_OK;
+    size_t bytes = ash_tensor_bytes(&tensor);
+    if (segment->staging.host)
+        return copy_staged(plan, segment, step->out, step->in[0], bytes);
+    return copy_directly(plan, segment, step->out, step->in[0], bytes);
+}
+
+static enum ash_status run_segment(
+    struct ash_plan *plan, struct plan_segment *segment, const struct ash_batch *batch)
+{
+    if (segment->from >= 0)
+        return run_copy(plan, segment, batch);
+    return plan_note(plan, segment->device, run_steps(plan, segment, batch));
+}
+
 /* Binds the outputs, and fetches those that were made where the host cannot read them. */
-static enum ash_status take_outputs(
-    struct ash_plan *plan, const struct ash_batch *batch, struct ash_event *done)
+static enum ash_status take_outputs(struct ash_plan *plan, const struct ash_batch *batch)
 {
     for (int32_t i = 0; i < plan->output_count; i++) {
         struct plan_output *output = &plan->output[i];
@@ -63,27 +116,41 @@ static enum ash_status take_outputs(
         size_t bytes = output->tensor.dim[0] > 0 ? ash_tensor_bytes(&output->tensor) : 0;
         if (!output->place.buffer || bytes == 0)
             continue;
-        struct ash_device *device = output->place.buffer->device;
-        struct ash_event after = *done;
-        ASH_TRY(device->driver->copy(
-            device, (struct ash_place){ &output->copy, 0 }, output->place, bytes, &after, 1, done));
+        int32_t index = plan->value[output->value].device;
+        struct plan_device *device = &plan->device[index];
+        struct ash_event after = device->last;
+        ASH_TRY(plan_note(plan, index,
+            device->device->driver->copy(device->device, (struct ash_place){ &output->copy, 0 },
+                output->place, bytes, &after, 1, &device->last)));
     }
     return ASH_OK;
+}
+
+/* Waits for all devices, also after an error: the batch is the caller's again then. Returns the first error. */
+static enum ash_status finish(struct ash_plan *plan, enum ash_status status)
+{
+    for (int32_t i = 0; i < plan->devices; i++) {
+        struct ash_event last = plan->device[i].last;
+        enum ash_status waited =
+            last.device ? last.device->driver->wait(last.device, last) : ASH_OK;
+        for (int32_t k = 0; k < plan->devices && status == ASH_OK; k++)
+            if (plan->device[k].device == last.device)
+                (void)!plan_note(plan, k, waited);
+        status = status == ASH_OK ? waited : status;
+    }
+    return status;
 }
 
 enum ash_status ash_plan_run(struct ash_plan *plan, const struct ash_batch *batch)
 {
     ASH_TRY(check_batch(plan, batch));
-    struct ash_event done = { 0 };
     enum ash_status status = ASH_OK;
+    plan->failed = -1;
+    for (int32_t i = 0; i < plan->devices; i++)
+        plan->device[i].last = (struct ash_event){ 0 };
     for (int32_t i = 0; i < plan->segments && status == ASH_OK; i++)
-        status = run_segment(plan, &plan->segment[i], batch, &done);
+        status = run_segment(plan, &plan->segment[i], batch);
     if (status == ASH_OK)
-        status = take_outputs(plan, batch, &done);
-    /* Also after an error: the batch is the caller's again when this returns. */
-    if (done.device) {
-        enum ash_status waited = done.device->driver->wait(done.device, done);
-        status = status == ASH_OK ? waited : status;
-    }
-    return status;
+        status = take_outputs(plan, batch);
+    return finish(plan, status);
 }

@@ -43,9 +43,34 @@ enum ash_status plan_add_value(
 void plan_node_finish(struct ash_plan *plan, struct plan_node *node)
 {
     struct ash_device *device = plan->device[node->device].device;
-    device->driver->unload(device, node->loaded);
+    if (!plan_is_copy(node))
+        device->driver->unload(device, node->loaded);
     ash_free(node->name);
     ash_free(node->params);
+}
+
+const char *plan_device_name(const struct ash_plan *plan, int32_t index, char text[PLAN_NAME_BYTES])
+{
+    const struct ash_device *device = plan->device[index].device;
+    snprintf(text, PLAN_NAME_BYTES, "%s:%d", device->driver->name, device->info.index);
+    return text;
+}
+
+enum ash_status plan_alloc(struct ash_plan *plan, int32_t index, size_t size_bytes,
+    enum ash_memory_use use, const char *what, struct ash_buffer **out)
+{
+    struct plan_device *held = &plan->device[index];
+    uint64_t most = held->device->info.memory_bytes;
+    char name[PLAN_NAME_BYTES];
+    plan_device_name(plan, index, name);
+    if (plan->devices > 1 && (held->used_bytes > most || size_bytes > most - held->used_bytes))
+        return plan_note(plan, index,
+            ash_fail(ASH_ERR_NO_MEMORY, "%s on %s: %zu bytes wanted, %zu of its %llu are taken",
+                what, name, size_bytes, held->used_bytes, (unsigned long long)most));
+    enum ash_status status = held->device->driver->alloc(held->device, size_bytes, use, out);
+    if (status == ASH_OK)
+        held->used_bytes += size_bytes;
+    return plan_note(plan, index, ash_fail_in(status, "%s on %s", what, name));
 }
 
 /* ---- From the graph ---- */
@@ -63,12 +88,15 @@ static enum ash_status import_values(struct ash_plan *plan, const struct ash_gra
     return ASH_OK;
 }
 
-static enum ash_status import_node(struct ash_plan *plan, const struct ash_graph_node *node)
+static enum ash_status import_node(
+    struct ash_plan *plan, const struct ash_graph_node *node, int32_t device)
 {
     size_t bytes = node->op->params_bytes;
     ASH_TRY(ASH_GROW(plan->node, plan->node_capacity, plan->nodes));
     struct plan_node *copy = &plan->node[plan->nodes++];
-    *copy = (struct plan_node){ .name = ash_strdup(node->name), .op = node->op, .out = node->out };
+    *copy = (struct plan_node){
+        .name = ash_strdup(node->name), .op = node->op, .out = node->out, .device = device
+    };
     if (bytes)
         copy->params = ash_alloc(bytes);
     if (!copy->name || (bytes && !copy->params))
@@ -82,7 +110,22 @@ static enum ash_status import_node(struct ash_plan *plan, const struct ash_graph
     return ASH_OK;
 }
 
-static enum ash_status import(struct ash_plan *plan, const struct ash_graph *graph)
+static enum ash_status import_nodes(
+    struct ash_plan *plan, const struct ash_graph *graph, const int32_t *placement)
+{
+    for (int32_t i = 0; i < ash_graph_nodes(graph); i++) {
+        const struct ash_graph_node *node = ash_graph_node_at(graph, i);
+        int32_t device = placement ? placement[i] : 0;
+        if (device < 0 || device >= plan->devices)
+            return ash_fail(ASH_ERR_ARGUMENT, "%s is placed on device %d of %d", node->name, device,
+                plan->devices);
+        ASH_TRY(import_node(plan, node, device));
+    }
+    return plan_settle_states(plan);
+}
+
+static enum ash_status import(
+    struct ash_plan *plan, const struct ash_graph *graph, const int32_t *placement)
 {
     ASH_TRY(ash_graph_status(graph));
     if (ash_graph_nodes(graph) == 0)
@@ -91,9 +134,7 @@ static enum ash_status import(struct ash_plan *plan, const struct ash_graph *gra
     plan->outputs = ash_graph_outputs(graph);
     plan->summary.nodes = ash_graph_nodes(graph);
     ASH_TRY(import_values(plan, graph));
-    for (int32_t i = 0; i < ash_graph_nodes(graph); i++)
-        ASH_TRY(import_node(plan, ash_graph_node_at(graph, i)));
-    return ASH_OK;
+    return import_nodes(plan, graph, placement);
 }
 
 /* ---- Steps and segments ---- */
@@ -129,28 +170,59 @@ static enum ash_status make_steps(struct ash_plan *plan)
 static enum ash_status compile_segment(struct ash_plan *plan, struct plan_segment *segment)
 {
     struct ash_device *device = plan->device[segment->device].device;
-    if (!device->driver->compile)
+    if (!device->driver->compile || segment->from >= 0)
         return ASH_OK;
-    return device->driver->compile(device, &plan->step[segment->first],
-        segment->end - segment->first, plan->trace, &segment->program);
+    return plan_note(plan, segment->device,
+        device->driver->compile(device, &plan->step[segment->first], segment->end - segment->first,
+            plan->trace, &segment->program));
+}
+
+/* Host memory for a copy between two devices neither of whose the host reaches. */
+static enum ash_status stage(struct ash_plan *plan, struct plan_segment *segment)
+{
+    if (segment->from < 0)
+        return ASH_OK;
+    const struct ash_step *step = &plan->step[segment->first];
+    size_t bytes = ash_tensor_bytes(&step->args.out);
+    if (step->in[0].buffer->host || step->out.buffer->host)
+        return ASH_OK;
+    segment->staging = (struct ash_buffer){ .size_bytes = bytes, .host = ash_alloc(bytes) };
+    return segment->staging.host ? ASH_OK : ash_fail_memory(bytes, "a copy between devices");
+}
+
+/* A copy is a segment of its own. */
+static bool begins_segment(const struct ash_plan *plan, int32_t step)
+{
+    const struct plan_node *node = &plan->node[step];
+    return step == 0 || node->device != node[-1].device || plan_is_copy(node) ||
+           plan_is_copy(&node[-1]);
+}
+
+static void add_segment(struct ash_plan *plan, int32_t step)
+{
+    const struct plan_node *node = &plan->node[step];
+    plan->segment[plan->segments++] = (struct plan_segment){ .device = node->device,
+        .from = plan_is_copy(node) ? plan->value[node->in[0]].device : -1,
+        .first = step };
 }
 
 static enum ash_status make_segments(struct ash_plan *plan)
 {
-    int32_t count = 1, steps = plan->summary.steps;
-    for (int32_t i = 1; i < steps; i++)
-        count += plan->node[i].device != plan->node[i - 1].device;
+    int32_t count = 0, steps = plan->summary.steps;
+    for (int32_t i = 0; i < steps; i++)
+        count += begins_segment(plan, i);
     plan->segment = ash_alloc_array((size_t)count, sizeof *plan->segment);
     if (!plan->segment)
         return ash_fail_memory((size_t)count * sizeof *plan->segment, "segments");
     for (int32_t i = 0; i < steps; i++) {
-        if (i == 0 || plan->node[i].device != plan->node[i - 1].device)
-            plan->segment[plan->segments++] =
-                (struct plan_segment){ .device = plan->node[i].device, .first = i };
+        if (begins_segment(plan, i))
+            add_segment(plan, i);
         plan->segment[plan->segments - 1].end = i + 1;
     }
-    for (int32_t i = 0; i < plan->segments; i++)
+    for (int32_t i = 0; i < plan->segments; i++) {
+        ASH_TRY(stage(plan, &plan->segment[i]));
         ASH_TRY(compile_segment(plan, &plan->segment[i]));
+    }
     return ASH_OK;
 }
 
@@ -239,10 +311,11 @@ static enum ash_status make(
     struct ash_plan *plan, const struct ash_graph *graph, const struct ash_plan_options *options)
 {
     ASH_TRY(take_devices(plan, options));
-    ASH_TRY(import(plan, graph));
+    ASH_TRY(import(plan, graph, options->placement));
     if (!options->no_fusion)
         plan_absorb(plan);
     ASH_TRY(plan_place(plan, !options->no_fusion));
+    ASH_TRY(plan_add_copies(plan));
     ASH_TRY(plan_set_phases(plan));
     ASH_TRY(plan_lay_out(plan, !options->no_sharing));
     ASH_TRY(make_steps(plan));
@@ -259,8 +332,11 @@ enum ash_status ash_plan_create(
     struct ash_plan *plan = ash_alloc_zero(sizeof *plan);
     if (!plan)
         return ash_fail_memory(sizeof *plan, "a plan");
+    plan->failed = -1;
     enum ash_status status = make(plan, graph, options);
     if (status != ASH_OK) {
+        if (options->failed_out)
+            *options->failed_out = plan->failed;
         ash_plan_destroy(plan);
         return status;
     }
@@ -276,6 +352,7 @@ void ash_plan_destroy(struct ash_plan *plan)
         struct ash_device *device = plan->device[plan->segment[i].device].device;
         if (plan->segment[i].program)
             device->driver->discard(device, plan->segment[i].program);
+        ash_free(plan->segment[i].staging.host);
     }
     for (size_t i = 0; i < plan->nodes; i++)
         plan_node_finish(plan, &plan->node[i]);
@@ -296,6 +373,11 @@ void ash_plan_destroy(struct ash_plan *plan)
     ash_free(plan);
 }
 
+int32_t ash_plan_failed(const struct ash_plan *plan)
+{
+    return plan->failed;
+}
+
 /* ---- What it holds ---- */
 
 void ash_plan_summary(const struct ash_plan *plan, struct ash_plan_summary *out)
@@ -311,9 +393,11 @@ enum ash_status ash_plan_step_at(const struct ash_plan *plan, int32_t index,
             ASH_ERR_ARGUMENT, "a plan of %d steps has no step %d", plan->summary.steps, index);
     const struct ash_step *step = &plan->step[index];
     const struct plan_node *node = &plan->node[index];
-    *out = (struct ash_plan_step){
-        .name = node->name, .step = step, .arena_offset = -1, .last_phase = node->phase
-    };
+    *out = (struct ash_plan_step){ .name = node->name,
+        .step = step,
+        .device = node->device,
+        .arena_offset = -1,
+        .last_phase = node->phase };
     struct ash_args args = step->args;
     if (batch)
         ash_args_bind(&args, batch);

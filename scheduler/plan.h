@@ -9,11 +9,13 @@ struct ash_trace;
 /*
  * A plan: a graph made ready to run. Made once, when a model is loaded; replayed for every batch.
  *
- * Planning (1) fuses what pays (an addition into the matmul before it, the conversion of activations
+ * Planning (0) takes each node's device from the options, (1) fuses what pays (an addition into the matmul before it, the conversion of activations
  * into the operator that makes them), (2) chooses a kernel for every node, (3) cuts the list of steps
- * into phases whose steps do not depend on each other, (4) lays all activations into one arena by
- * lifetime, and (5) uploads the weights in the layout their kernels want. A replay then only binds the
- * batch's numbers and runs: it allocates nothing and takes no lock.
+ * into phases whose steps do not depend on each other, (4) lays all activations into one arena a device by
+ * lifetime, and (5) uploads the weights in the layout their kernels want, each where it is read. A value
+ * read on another device than the one that made it is copied there, once, in a step of its own. A replay
+ * then only binds the batch's numbers and runs: it allocates nothing and takes no lock. Devices wait for
+ * each other's events, the host for none but the last.
  *
  * Threads: one replay at a time per plan. The graph may be destroyed once the plan is made.
  */
@@ -22,6 +24,9 @@ struct ash_plan;
 struct ash_plan_options {
     struct ash_device *const *devices; /* >= 1; borrowed, must outlive the plan */
     int device_count;
+    /* By node of the graph: which of `devices` runs it. Nodes of one state share a device, unless it is
+     * scratch to all of them. Borrowed for the call; NULL = the first runs all. */
+    const int32_t *placement;
     bool no_fusion;  /* one step a node, as written; for tests and comparisons */
     bool no_sharing; /* each result in memory of its own; likewise */
     /* Plain weights smaller than this are copied even where the device could read them in place: each
@@ -38,14 +43,17 @@ struct ash_plan_options {
      * weights that are used where they lie (see ash_plan_create). */
     void (*release)(void *context, const struct ash_tensor *weight);
     void *context;
+    /* On failure: the device whose call failed, -1 if it was none's. May be NULL. */
+    int32_t *failed_out;
 };
 
 /*
  * A weight that no kernel wants repacked and that the device can read in host memory is used where it
  * lies: its data must then outlive the plan (models keep the file mapped).
  *
- * ASH_ERR_UNSUPPORTED  no device has a kernel for some node (named in the message)
- * ASH_ERR_NO_MEMORY    weights, arena or states do not fit; the message says how much was wanted
+ * ASH_ERR_UNSUPPORTED  the device of some node has no kernel for it (both named in the message)
+ * ASH_ERR_NO_MEMORY    weights, arena or states do not fit; the message says how much was wanted, where
+ * ASH_ERR_ARGUMENT     a placement outside `devices`, or of one state on two of them
  * ASH_ERR_CANCELED     progress() returned false
  */
 enum ash_status ash_plan_create(
@@ -54,9 +62,14 @@ void ash_plan_destroy(struct ash_plan *plan); /* takes NULL */
 
 /*
  * Replays the plan on a batch and returns when its outputs can be read.
- * ASH_ERR_LIMIT  more tokens or outputs than the graph was made for. ASH_ERR_DEVICE  as the driver's.
+ * ASH_ERR_LIMIT  more tokens or outputs than the graph was made for. ASH_ERR_DEVICE  as the driver's;
+ * the message names the device.
  */
 enum ash_status ash_plan_run(struct ash_plan *plan, const struct ash_batch *batch);
+
+/* After a replay that failed: the device whose call failed (an event of another may have told it); -1 if
+ * it was none's. */
+int32_t ash_plan_failed(const struct ash_plan *plan);
 
 /* An output after a replay, in host memory, with as many rows as the batch wanted; valid until the next
  * replay. NULL if `value` was not marked as one. */
@@ -78,6 +91,7 @@ struct ash_plan_summary {
 struct ash_plan_step {
     const char *name; /* of the graph's node: "blk.3.ffn_down" */
     const struct ash_step *step;
+    int32_t device;       /* of the plan's, that runs it */
     struct ash_cost cost; /* for the batch asked about */
     int64_t arena_offset; /* of its output; -1 if it is not in the arena */
     int32_t last_phase;   /* in which its output is read for the last time */

@@ -164,9 +164,9 @@ static enum ash_status lay_out_device(struct ash_plan *plan, int32_t index, bool
     if (count == 0)
         return ASH_OK;
     size_t bytes = arena_lay_out(block, count, order);
-    ASH_TRY(ash_fail_in(
-        device->device->driver->alloc(device->device, bytes, ASH_MEMORY_ARENA, &device->arena),
-        "activations of %lld tokens", (long long)plan->tokens));
+    ASH_TRY(
+        ash_fail_in(plan_alloc(plan, index, bytes, ASH_MEMORY_ARENA, "activations", &device->arena),
+            "activations of %lld tokens", (long long)plan->tokens));
     plan->summary.arena_bytes += bytes;
     place_results(plan, device, index, block, block_of);
     return ASH_OK;

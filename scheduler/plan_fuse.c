@@ -36,8 +36,9 @@ static bool try_absorb(struct ash_plan *plan, struct plan_node *user,
     ash_value other = user->in[1 - absorb->result];
     if (absorb->op != user->op || user->in[absorb->result] != maker->out || other == maker->out)
         return false;
-    if (between->uses != 1 || between->output || maker->in[absorb->input] != ASH_NO_VALUE ||
-        touches_state(plan, maker) || !makes_the_same(plan, maker, absorb->input, other, user))
+    if (maker->device != user->device || between->uses != 1 || between->output ||
+        maker->in[absorb->input] != ASH_NO_VALUE || touches_state(plan, maker) ||
+        !makes_the_same(plan, maker, absorb->input, other, user))
         return false;
     struct plan_node fused = *maker;
     fused.in[absorb->input] = other;

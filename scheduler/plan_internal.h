@@ -18,7 +18,7 @@ struct plan_value {
     bool output;
     bool mapped;    /* a weight that some step reads where it lies */
     bool released;  /* a weight whose last upload has been found */
-    int32_t device; /* whose memory it is in */
+    int32_t device; /* whose memory it is in; of weights: nothing, each reader has its own */
     int32_t uses;   /* inputs that read it */
     int32_t wanted; /* readers that want it as `wanted_type` */
     enum ash_type wanted_type;
@@ -37,7 +37,7 @@ struct plan_node {
     ash_value out;
     int32_t device;
     int32_t phase;
-    struct ash_loaded *loaded; /* owned */
+    struct ash_loaded *loaded; /* owned, but for a copy's, which is the plan's */
 };
 
 /* What the plan holds on one device. */
@@ -45,6 +45,8 @@ struct plan_device {
     struct ash_device *device;
     struct ash_buffer *weights, *states, *arena;
     struct ash_trace_lane *lane; /* for drivers that do not compile */
+    size_t used_bytes;           /* of its memory: the three */
+    struct ash_event last;       /* of this replay: work on it, or on its memory */
 };
 
 struct plan_output {
@@ -55,11 +57,14 @@ struct plan_output {
     struct ash_buffer copy; /* what it is copied to after each replay; memory owned */
 };
 
-/* Steps [first, end), all on one device. */
+/* Steps [first, end), all on one device; or one copy to it. */
 struct plan_segment {
     int32_t device;
+    int32_t from; /* of a copy: the device that holds the value; -1 = steps */
     int32_t first, end;
     struct ash_program *program; /* NULL = launched one by one */
+    struct ash_buffer
+        staging; /* of a copy between devices whose memory the host reaches of neither */
 };
 
 struct ash_plan {
@@ -75,6 +80,8 @@ struct ash_plan {
     int32_t segments;
     struct plan_output *output;
     int32_t output_count;
+    int32_t failed;           /* the device that the last error came from; -1 = none */
+    struct ash_loaded copied; /* of every copy */
     struct ash_trace *trace;
     size_t in_place_bytes; /* as in the options */
     struct ash_plan_summary summary;
@@ -103,6 +110,32 @@ static inline bool plan_updates(const struct plan_node *node, int i)
 {
     return node->op->updates >> i & 1;
 }
+
+/* Takes memory of a device that plan->device[index] then holds in *out; ASH_ERR_NO_MEMORY also where
+ * several devices share a plan and this one's memory is used up. `what` is for messages. */
+enum ash_status plan_alloc(struct ash_plan *plan, int32_t index, size_t size_bytes,
+    enum ash_memory_use use, const char *what, struct ash_buffer **out);
+
+/* Notes that a call to a device failed, if it did; returns `status`. */
+static inline enum ash_status plan_note(
+    struct ash_plan *plan, int32_t index, enum ash_status status)
+{
+    if (status != ASH_OK)
+        plan->failed = index;
+    return status;
+}
+
+/* "opencl:0" into `text`; returns it. */
+enum { PLAN_NAME_BYTES = 32 };
+const char *plan_device_name(
+    const struct ash_plan *plan, int32_t index, char text[PLAN_NAME_BYTES]);
+
+/* plan_copy.c: between devices. Each state belongs to the device of its nodes, and scratch that several
+ * devices use is doubled; after plan_place(), what is read elsewhere is copied there. */
+enum ash_status plan_settle_states(struct ash_plan *plan);
+enum ash_status plan_add_copies(struct ash_plan *plan);
+/* Whether a node is one of those. */
+bool plan_is_copy(const struct plan_node *node);
 
 /* plan_fuse.c: operators take in those that they absorb. */
 void plan_absorb(struct ash_plan *plan);

@@ -6,16 +6,14 @@
 
 #include <string.h>
 
-/*
- * Everything goes to the first device for now; a node that it cannot run is an error that names it.
- * Steps are cut into segments by device already, so that placement is a decision of this file alone.
- */
+/* A kernel on the device that the node was given to; where that has none, the error names both. */
 static enum ash_status load_node(struct ash_plan *plan, struct plan_node *node)
 {
     struct ash_args args = plan_args(plan, node);
     struct ash_device *device = plan->device[node->device].device;
-    return ash_fail_in(device->driver->load(device, node->op, &args, &node->loaded), "%s on %s:%d",
-        node->name, device->driver->name, device->info.index);
+    return plan_note(plan, node->device,
+        ash_fail_in(device->driver->load(device, node->op, &args, &node->loaded), "%s on %s:%d",
+            node->name, device->driver->name, device->info.index));
 }
 
 static void unload(struct ash_plan *plan, int32_t device, struct ash_loaded *loaded)
@@ -89,15 +87,15 @@ static enum ash_status make_conversion(
     return load_node(plan, out);
 }
 
-/* The value that `from` was converted to before node `end`, or ASH_NO_VALUE. */
+/* The value that `from` was converted to on `device` before node `end`, or ASH_NO_VALUE. */
 static ash_value find_conversion(
-    const struct ash_plan *plan, ash_value from, enum ash_type type, size_t end)
+    const struct ash_plan *plan, ash_value from, enum ash_type type, int32_t device, size_t end)
 {
     if (plan->value[from].kind == ASH_VALUE_STATE)
         return ASH_NO_VALUE; /* it may have changed in between */
     for (size_t i = 0; i < end; i++) {
         const struct plan_node *node = &plan->node[i];
-        if (node->op == &ash_op_convert && node->in[0] == from &&
+        if (node->op == &ash_op_convert && node->in[0] == from && node->device == device &&
             plan->value[node->out].tensor.type == type)
             return node->out;
     }
@@ -129,8 +127,9 @@ static enum ash_status convert_activations(struct ash_plan *plan)
     for (size_t i = 0; i < plan->nodes; i++) {
         if (!wants_conversion(plan, &plan->node[i]))
             continue;
-        ash_value from = plan->node[i].in[0];
-        ash_value to = find_conversion(plan, from, plan->node[i].loaded->activation, i);
+        const struct plan_node *node = &plan->node[i];
+        ash_value from = node->in[0];
+        ash_value to = find_conversion(plan, from, node->loaded->activation, node->device, i);
         if (to == ASH_NO_VALUE)
             ASH_TRY(insert_conversion(plan, i++, &to));
         plan->node[i].in[0] = to;

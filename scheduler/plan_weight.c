@@ -155,9 +155,7 @@ static enum ash_status give_memory(struct ash_plan *plan, int32_t index, size_t 
     struct plan_device *device = &plan->device[index];
     if (size_bytes == 0)
         return ASH_OK;
-    ASH_TRY(ash_fail_in(device->device->driver->alloc(
-                            device->device, size_bytes, ASH_MEMORY_WEIGHTS, &device->weights),
-        "weights"));
+    ASH_TRY(plan_alloc(plan, index, size_bytes, ASH_MEMORY_WEIGHTS, "weights", &device->weights));
     plan->summary.weight_bytes += size_bytes;
     for (size_t n = 0; n < plan->nodes; n++)
         for (int i = 0; i < ASH_MAX_INPUTS && plan->node[n].device == index; i++) {
@@ -196,10 +194,10 @@ static enum ash_status upload_all(
         const struct ash_tensor *weight = &plan->value[item->value].tensor;
         if (options->progress && !options->progress(options->context, done, total))
             return ash_fail(ASH_ERR_CANCELED, "stopped while weights were loaded");
-        ASH_TRY(
+        ASH_TRY(plan_note(plan, item->device,
             ash_fail_in(device->device->driver->upload(device->device, node->loaded, item->input,
                             weight, (struct ash_place){ device->weights, item->offset_bytes }),
-                "%s", node->name));
+                "%s", node->name)));
         done += plan_aligned(item->size_bytes);
         if (item->last && options->release)
             options->release(options->context, weight);
@@ -244,29 +242,35 @@ static void set_states(struct ash_plan *plan, int32_t index)
         }
 }
 
-enum ash_status plan_add_states(struct ash_plan *plan)
+/* Memory for the states of one device. */
+static enum ash_status add_states(struct ash_plan *plan, int32_t index)
 {
-    struct plan_device *device = &plan->device[0];
+    struct plan_device *device = &plan->device[index];
     size_t total = 0;
     for (size_t i = 0; i < plan->values; i++)
-        if (plan->value[i].kind == ASH_VALUE_STATE) {
+        if (plan->value[i].kind == ASH_VALUE_STATE && plan->value[i].device == index) {
             plan->value[i].place.offset_bytes = total;
             total += plan_aligned(ash_tensor_bytes(&plan->value[i].tensor));
         }
     if (total == 0)
         return ASH_OK;
-    ASH_TRY(ash_fail_in(
-        device->device->driver->alloc(device->device, total, ASH_MEMORY_STATE, &device->states),
-        "states (caches)"));
-    plan->summary.state_bytes = total;
+    ASH_TRY(plan_alloc(plan, index, total, ASH_MEMORY_STATE, "states (caches)", &device->states));
+    plan->summary.state_bytes += total;
     for (size_t i = 0; i < plan->values; i++) {
         struct plan_value *value = &plan->value[i];
-        if (value->kind != ASH_VALUE_STATE)
+        if (value->kind != ASH_VALUE_STATE || value->device != index)
             continue;
         value->place.buffer = device->states;
         if (device->states->host)
             value->tensor.data = (char *)device->states->host + value->place.offset_bytes;
     }
-    set_states(plan, 0);
+    set_states(plan, index);
+    return ASH_OK;
+}
+
+enum ash_status plan_add_states(struct ash_plan *plan)
+{
+    for (int32_t i = 0; i < plan->devices; i++)
+        ASH_TRY(add_states(plan, i));
     return ASH_OK;
 }

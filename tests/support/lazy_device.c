@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/support/lazy_device.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_QUEUED = 8192, MOST_AFTER = 4 };
+
+struct lazy_buffer {
+    struct ash_buffer base;
+    char *memory;
+};
+
+/* A launch, or a copy where `step` is NULL. */
+struct work {
+    const struct ash_step *step;
+    const struct ash_batch *batch;
+    char *to;
+    const char *from;
+    size_t size_bytes;
+    struct ash_event after[MOST_AFTER];
+    int after_count;
+};
+
+struct lazy_device {
+    struct ash_device base;
+    struct work work[MOST_QUEUED]; /* of event value v: work[(v - 1) % MOST_QUEUED] */
+    uint64_t queued, done;
+    int64_t fail_in; /* calls until one fails; -1 = never */
+    enum ash_status fail_with;
+    bool lost;
+    int64_t launches, copies;
+};
+
+static struct lazy_device *of(const struct ash_device *device)
+{
+    return (struct lazy_device *)(uintptr_t)device;
+}
+
+static enum ash_status fail(const struct lazy_device *self)
+{
+    return ash_fail(self->fail_with, "lazy:%d was told to fail", self->base.info.index);
+}
+
+/* Every call that can fail begins with this. */
+static enum ash_status begin(struct lazy_device *self)
+{
+    if (self->lost)
+        return fail(self);
+    if (self->fail_in < 0 || self->fail_in-- > 0)
+        return ASH_OK;
+    self->lost = self->fail_with == ASH_ERR_DEVICE;
+    return fail(self);
+}
+
+static char *bytes_at(struct ash_place place)
+{
+    const struct ash_buffer *buffer = place.buffer;
+    char *memory = buffer->host ? buffer->host : ((const struct lazy_buffer *)buffer)->memory;
+    return memory + place.offset_bytes;
+}
+
+static enum ash_status lazy_alloc(
+    struct ash_device *device, size_t size_bytes, enum ash_memory_use use, struct ash_buffer **out)
+{
+    (void)use;
+    ASH_TRY(begin(of(device)));
+    if (size_bytes > device->info.memory_bytes)
+        return ash_fail(
+            ASH_ERR_NO_MEMORY, "lazy:%d has no %zu bytes", device->info.index, size_bytes);
+    struct lazy_buffer *buffer = calloc(1, sizeof *buffer);
+    assert(buffer);
+    buffer->base = (struct ash_buffer){ .device = device, .size_bytes = size_bytes };
+    buffer->memory = aligned_alloc(64, (size_bytes + 63) / 64 * 64);
+    assert(buffer->memory);
+    memset(buffer->memory, 0, size_bytes);
+    *out = &buffer->base;
+    return ASH_OK;
+}
+
+static void lazy_free(struct ash_buffer *buffer)
+{
+    if (buffer)
+        free(((struct lazy_buffer *)buffer)->memory);
+    free(buffer);
+}
+
+static enum ash_status lazy_load(struct ash_device *device, const struct ash_op *op,
+    const struct ash_args *args, struct ash_loaded **out)
+{
+    struct ash_tensor result;
+    ASH_TRY(begin(of(device)));
+    ASH_TRY(ash_op_infer(op, args, &result));
+    if (result.rank && result.type != args->out.type)
+        return ash_fail(ASH_ERR_UNSUPPORTED, "%s: another type than infer()'s", op->name);
+    struct ash_loaded *loaded = calloc(1, sizeof *loaded);
+    assert(loaded);
+    *loaded = (struct ash_loaded){ .kernel = "reference", .activation = args->in[0].type };
+    *out = loaded;
+    return ASH_OK;
+}
+
+static void lazy_unload(struct ash_device *device, struct ash_loaded *loaded)
+{
+    (void)device;
+    free(loaded);
+}
+
+static enum ash_status lazy_upload(struct ash_device *device, const struct ash_loaded *loaded,
+    int input, const struct ash_tensor *weight, struct ash_place to)
+{
+    (void)loaded, (void)input;
+    ASH_TRY(begin(of(device)));
+    memcpy(bytes_at(to), weight->data, ash_tensor_bytes(weight));
+    return ASH_OK;
+}
+
+static void run_step(const struct work *work)
+{
+    const struct ash_step *step = work->step;
+    struct ash_args args = step->args;
+    for (int i = 0; i < ASH_MAX_INPUTS; i++)
+        if (step->in[i].buffer)
+            args.in[i].data = bytes_at(step->in[i]);
+    if (step->out.buffer)
+        args.out.data = bytes_at(step->out);
+    ash_args_bind(&args, work->batch);
+    if (ash_op_rows(step->op, &args) > 0)
+        step->op->reference(&args);
+}
+
+static enum ash_status lazy_wait(struct ash_device *device, struct ash_event event)
+{
+    struct lazy_device *self = of(device);
+    if (event.value > self->queued)
+        return ash_fail(ASH_ERR_ARGUMENT, "no work was queued under this event");
+    if (self->lost)
+        return fail(self);
+    while (self->done < event.value) {
+        const struct work *work = &self->work[self->done++ % MOST_QUEUED];
+        for (int i = 0; i < work->after_count; i++)
+            if (work->after[i].device && work->after[i].device != device)
+                ASH_TRY(work->after[i].device->driver->wait(work->after[i].device, work->after[i]));
+        if (work->step)
+            run_step(work);
+        else
+            memmove(work->to, work->from, work->size_bytes);
+    }
+    return ASH_OK;
+}
+
+static enum ash_status queue(struct ash_device *device, struct work work,
+    const struct ash_event *after, int after_count, struct ash_event *done)
+{
+    struct lazy_device *self = of(device);
+    ASH_TRY(begin(self));
+    assert(after_count <= MOST_AFTER);
+    if (self->queued - self->done == MOST_QUEUED)
+        ASH_TRY(lazy_wait(device, (struct ash_event){ device, self->queued }));
+    memcpy(work.after, after, (size_t)after_count * sizeof *after);
+    work.after_count = after_count;
+    self->work[self->queued++ % MOST_QUEUED] = work;
+    *done = (struct ash_event){ device, self->queued };
+    return ASH_OK;
+}
+
+static enum ash_status lazy_launch(struct ash_device *device, const struct ash_step *step,
+    const struct ash_batch *batch, const struct ash_event *after, int after_count,
+    struct ash_event *done)
+{
+    of(device)->launches++;
+    return queue(device, (struct work){ .step = step, .batch = batch }, after, after_count, done);
+}
+
+static enum ash_status lazy_copy(struct ash_device *device, struct ash_place to,
+    struct ash_place from, size_t size_bytes, const struct ash_event *after, int after_count,
+    struct ash_event *done)
+{
+    assert(to.buffer->device == device || to.buffer->host);
+    assert(from.buffer->device == device || from.buffer->host);
+    of(device)->copies++;
+    struct work work = { .to = bytes_at(to), .from = bytes_at(from), .size_bytes = size_bytes };
+    return queue(device, work, after, after_count, done);
+}
+
+static void lazy_close(struct ash_device *device)
+{
+    free(device);
+}
+
+static const struct ash_driver lazy_driver = {
+    .name = "lazy",
+    .close = lazy_close,
+    .alloc = lazy_alloc,
+    .free = lazy_free,
+    .load = lazy_load,
+    .unload = lazy_unload,
+    .upload = lazy_upload,
+    .launch = lazy_launch,
+    .copy = lazy_copy,
+    .wait = lazy_wait,
+};
+
+struct ash_device *lazy_open(int index, uint64_t memory_bytes)
+{
+    struct lazy_device *self = calloc(1, sizeof *self);
+    assert(self);
+    self->base = (struct ash_device){ .driver = &lazy_driver,
+        .info = { .driver = &lazy_driver,
+            .index = index,
+            .memory_bytes = memory_bytes,
+            .numa_node = -1,
+            .usable = true } };
+    snprintf(self->base.info.name, sizeof self->base.info.name, "Lazy");
+    self->fail_in = -1;
+    return &self->base;
+}
+
+void lazy_fail(struct ash_device *device, int64_t nth, enum ash_status status)
+{
+    of(device)->fail_in = nth;
+    of(device)->fail_with = status;
+}
+
+int64_t lazy_launches(const struct ash_device *device)
+{
+    return of(device)->launches;
+}
+
+int64_t lazy_copies(const struct ash_device *device)
+{
+    return of(device)->copies;
+}
