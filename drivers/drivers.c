@@ -2,6 +2,7 @@
 #include "drivers/drivers.h"
 
 #include "drivers/cpu/cpu.h"
+#include "drivers/hip/hip.h"
 #include "drivers/null/null.h"
 #include "drivers/opencl/opencl.h"
 
@@ -10,6 +11,7 @@
 
 const struct ash_driver *const ash_drivers[] = {
     &ash_driver_cpu,
+    &ash_driver_hip,
     &ash_driver_opencl,
     &ash_driver_null,
     NULL,

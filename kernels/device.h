@@ -73,17 +73,23 @@ typedef long long i64;
 typedef float f32;
 #define GLOBAL
 
+/* What links with other variants of its source renames its entry points. */
+#ifndef KERNEL_NAME
+#define KERNEL_NAME(name) name
+#endif
+
 #if defined(__HIP__) || defined(__CUDACC__) /* C++ */
 
 #pragma clang fp contract(off) /* nvcc is told so by -fmad=false */
 #define KERNEL(name)                                                                               \
-    extern "C" __attribute__((global)) __launch_bounds__(DEVICE_GROUP) void name(DEVICE_PARAMETERS)
+    extern "C" __attribute__((global)) __launch_bounds__(DEVICE_GROUP) void KERNEL_NAME(name)(     \
+        DEVICE_PARAMETERS)
 #define DEV static __attribute__((device))
 #define IN_LOCAL
 #define LOCAL __attribute__((shared))
 #if defined(__HIP__) /* no header and no library: what the compiler itself knows */
 #ifndef __launch_bounds__
-#define __launch_bounds__(items) __attribute__((launch_bounds(items)))
+#define __launch_bounds__(items) __attribute__((amdgpu_flat_work_group_size(items, items)))
 #endif
 typedef u32 u32x4 __attribute__((ext_vector_type(4)));
 #define LID             ((i32)__builtin_amdgcn_workitem_id_x())
@@ -122,8 +128,8 @@ typedef struct {
     u32 x, y, z, w;
 } u32x4;
 #define KERNEL(name)                                                                               \
-    void name(DEVICE_PARAMETERS);                                                                  \
-    void name(DEVICE_PARAMETERS)
+    void KERNEL_NAME(name)(DEVICE_PARAMETERS);                                                     \
+    void KERNEL_NAME(name)(DEVICE_PARAMETERS)
 #define DEV   static inline
 #define LOCAL static _Thread_local
 #define IN_LOCAL

@@ -7,6 +7,7 @@
 #include "kernels/kv_write/kv_write.h"
 #include "kernels/rope/rope.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <math.h>
 #include <stdio.h>
@@ -190,9 +191,20 @@ static bool accepts_attention(const struct ash_args *args)
            ash_device_fits(args) && args->in[0].dim[0] * params->heads < INT32_MAX;
 }
 
+/* Channels of an item, for heads of up to 32 times as many: few enough to be built ahead. */
+static int count_lanes(int64_t head_size)
+{
+    static const int lanes[] = { 1, 2, 3, 4, 6, 8, 16 };
+    static_assert(ASH_KV_MAX_HEAD_SIZE <= 16 * 32, "the widest serves every head");
+    int i = 0;
+    while (lanes[i] * 32 < head_size)
+        i++;
+    return lanes[i];
+}
+
 static void choose_attention(const struct ash_args *args, struct ash_device_variant *out)
 {
-    int lanes = (int)((args->in[1].dim[3] + 31) / 32);
+    int lanes = count_lanes(args->in[1].dim[3]);
     *out = (struct ash_device_variant){ 0 };
     int length = name_cache("attention", &args->in[1], out->name, sizeof out->name);
     snprintf(out->name + length, sizeof out->name - (size_t)length, "-%d", lanes * 32);

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "runtime/status.h"
+
+#include <stddef.h>
+
+/*
+ * The calls of libamdhip64 that the driver makes, declared here: no header of ROCm is needed to build, and
+ * these are the same in its versions 5, 6 and 7. The one struct that is not, hipDeviceProp_t, is only
+ * ever looked at as bytes (hip_arch.h).
+ */
+struct hip_stream;
+struct hip_event;
+struct hip_module;
+struct hip_function;
+
+/* hipError_t: those that mean something to this driver. */
+enum hip_error {
+    HIP_SUCCESS = 0,
+    HIP_OUT_OF_MEMORY = 2,
+    HIP_DEINITIALIZED = 4,
+    HIP_NO_DEVICE = 100,
+    HIP_INVALID_IMAGE = 200,
+    HIP_NO_BINARY_FOR_GPU = 209,
+    HIP_ECC_UNCORRECTABLE = 214,
+    HIP_NOT_FOUND = 500,
+    HIP_ILLEGAL_ADDRESS = 700,
+    HIP_LAUNCH_TIME_OUT = 702,
+    HIP_PEER_ACCESS_ALREADY_ENABLED = 704,
+    HIP_ASSERT = 710,
+    HIP_LAUNCH_FAILURE = 719,
+    HIP_UNKNOWN = 999,
+    HIP_RUNTIME_MEMORY = 1052,
+    HIP_RUNTIME_OTHER = 1053,
+};
+
+/* hipMemcpyKind, and flags of several calls. */
+enum {
+    HIP_HOST_TO_DEVICE = 1,
+    HIP_DEVICE_TO_HOST = 2,
+    HIP_DEVICE_TO_DEVICE = 3,
+    HIP_STREAM_NON_BLOCKING = 1, /* does not wait for the default stream */
+    HIP_EVENT_DISABLE_TIMING = 2,
+    HIP_HOST_MALLOC_DEFAULT = 0,
+};
+
+/* X(name without "hip", parameters) */
+#define HIP_CALLS(X)                                                                               \
+    X(Init, (unsigned flags))                                                                      \
+    X(GetDeviceCount, (int *count))                                                                \
+    X(SetDevice, (int device))                                                                     \
+    X(DeviceGetName, (char *name, int length, int device))                                         \
+    X(DeviceGetPCIBusId, (char *name, int length, int device))                                     \
+    X(DeviceTotalMem, (size_t * bytes, int device))                                                \
+    X(DeviceCanAccessPeer, (int *can, int device, int peer))                                       \
+    X(DeviceEnablePeerAccess, (int peer, unsigned flags))                                          \
+    X(Malloc, (void **memory, size_t bytes))                                                       \
+    X(Free, (void *memory))                                                                        \
+    X(HostMalloc, (void **memory, size_t bytes, unsigned flags))                                   \
+    X(HostFree, (void *memory))                                                                    \
+    X(MemsetAsync, (void *memory, int value, size_t bytes, struct hip_stream *stream))             \
+    X(MemcpyAsync,                                                                                 \
+        (void *to, const void *from, size_t bytes, int kind, struct hip_stream *stream))           \
+    X(MemcpyPeerAsync, (void *to, int to_device, const void *from, int from_device, size_t bytes,  \
+                           struct hip_stream *stream))                                             \
+    X(StreamCreateWithFlags, (struct hip_stream * *stream, unsigned flags))                        \
+    X(StreamDestroy, (struct hip_stream * stream))                                                 \
+    X(StreamSynchronize, (struct hip_stream * stream))                                             \
+    X(StreamWaitEvent, (struct hip_stream * stream, struct hip_event * event, unsigned flags))     \
+    X(EventCreateWithFlags, (struct hip_event * *event, unsigned flags))                           \
+    X(EventDestroy, (struct hip_event * event))                                                    \
+    X(EventRecord, (struct hip_event * event, struct hip_stream * stream))                         \
+    X(EventSynchronize, (struct hip_event * event))                                                \
+    X(ModuleLoadData, (struct hip_module * *module, const void *image))                            \
+    X(ModuleUnload, (struct hip_module * module))                                                  \
+    X(ModuleGetFunction,                                                                           \
+        (struct hip_function * *function, struct hip_module * module, const char *name))           \
+    X(ModuleLaunchKernel,                                                                          \
+        (struct hip_function * function, unsigned groups_x, unsigned groups_y, unsigned groups_z,  \
+            unsigned items_x, unsigned items_y, unsigned items_z, unsigned shared_bytes,           \
+            struct hip_stream *stream, void **parameters, void **extra))
+
+struct hip_api {
+#define HIP_MEMBER(name, parameters) int(*name) parameters; /* hipError_t */
+    HIP_CALLS(HIP_MEMBER)
+#undef HIP_MEMBER
+    const char *(*GetErrorName)(int error);
+    /* Fills a hipDeviceProp_t of the library's own version, which has nowhere more than
+     * HIP_PROPERTIES_BYTES. */
+    int (*GetDeviceProperties)(void *properties, int device);
+};
+
+/* Ten times what the largest known version writes. */
+enum { HIP_PROPERTIES_BYTES = 16384 };
+
+/*
+ * Opens `library` for the rest of the process (it has threads, and cannot be unloaded); NULL = what
+ * ASHLAR_HIP_LIBRARY names or, without it, the newest of ROCm's versions there is. ASH_ERR_NOT_FOUND, with
+ * what to do, if there is none or it lacks a call.
+ */
+enum ash_status hip_api_open(const char *library, struct hip_api *out);

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "drivers/device/device_probe.h"
+#include "drivers/hip/hip.h"
+#include "drivers/hip/hip_arch.h"
+#include "drivers/hip/hip_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- One device ---- */
+
+static void find_arch(const struct hip_api *api, int index, char out[HIP_ARCH_BYTES])
+{
+    _Alignas(16) unsigned char properties[HIP_PROPERTIES_BYTES] = { 0 };
+    if (api->GetDeviceProperties(properties, index) != HIP_SUCCESS ||
+        !hip_arch_find(properties, sizeof properties, out))
+        out[0] = '\0';
+}
+
+static void judge(struct ash_device_info *out, const char *arch)
+{
+    char built[128];
+    if (!hip_objects[0].arch)
+        snprintf(out->reason, sizeof out->reason,
+            "this build has no kernels for AMD's cards: install clang-22 and lld-22, then set it up "
+            "anew (meson setup --wipe)");
+    else if (!arch[0])
+        snprintf(out->reason, sizeof out->reason,
+            "libamdhip64 does not tell its instruction set: install another version of ROCm");
+    else if (!hip_object_find(arch))
+        snprintf(out->reason, sizeof out->reason, "it is a %s, and this build has kernels for %s",
+            arch, hip_objects_describe(built, sizeof built));
+    out->usable = !out->reason[0];
+}
+
+/* Text of a library, printable ASCII only. */
+static void clean(char *text)
+{
+    for (char *letter = text; *letter; letter++)
+        if (*letter < ' ' || *letter > '~')
+            *letter = '?';
+}
+
+void hip_describe(
+    const struct hip_api *api, int index, struct ash_device_info *out, char arch[static 16])
+{
+    size_t total = 0;
+    *out = (struct ash_device_info){ .driver = &ash_driver_hip, .index = index, .numa_node = -1 };
+    find_arch(api, index, arch);
+    if (api->DeviceGetName(out->name, (int)sizeof out->name - 1, index) != HIP_SUCCESS ||
+        !out->name[0])
+        snprintf(out->name, sizeof out->name, "AMD %s", arch[0] ? arch : "card");
+    if (api->DeviceGetPCIBusId(out->pci, (int)sizeof out->pci, index) != HIP_SUCCESS)
+        out->pci[0] = '\0';
+    out->name[sizeof out->name - 1] = out->pci[sizeof out->pci - 1] = '\0';
+    clean(out->name);
+    clean(out->pci);
+    if (api->DeviceTotalMem(&total, index) != HIP_SUCCESS || total == 0)
+        snprintf(out->reason, sizeof out->reason,
+            "libamdhip64 cannot tell how much memory it has: see the system's log");
+    out->memory_bytes = total;
+    if (!out->reason[0])
+        judge(out, arch);
+}
+
+/* ---- All of them, asked in a process of its own ---- */
+
+struct report {
+    int count;
+    char reason[192]; /* "" = there are `count` devices */
+    struct ash_device_info info[HIP_MOST_DEVICES];
+};
+
+static void fill_report(void *out)
+{
+    struct report *report = out;
+    struct hip_api api;
+    if (hip_api_open(NULL, &api) != ASH_OK) {
+        snprintf(report->reason, sizeof report->reason, "%s", ash_error());
+        return;
+    }
+    int code = api.Init(0), count = 0;
+    if (code == HIP_SUCCESS)
+        code = api.GetDeviceCount(&count);
+    if (code != HIP_SUCCESS || count < 1) {
+        const char *name = code == HIP_SUCCESS ? "no card" : api.GetErrorName(code);
+        snprintf(report->reason, sizeof report->reason,
+            "libamdhip64 finds no card (%.40s): is the driver amdgpu loaded, and /dev/kfd open to "
+            "this user (groups render and video)?",
+            name ? name : "no reason given");
+        return;
+    }
+    report->count = count < HIP_MOST_DEVICES ? count : HIP_MOST_DEVICES;
+    for (int i = 0; i < report->count; i++) {
+        char arch[HIP_ARCH_BYTES];
+        hip_describe(&api, i, &report->info[i], arch);
+    }
+}
+
+enum ash_status hip_probe(
+    const struct ash_topology *topology, struct ash_device_info *out, int capacity, int *count)
+{
+    struct report report = { 0 };
+    if (!ash_device_ask(fill_report, &report, sizeof report))
+        snprintf(report.reason, sizeof report.reason,
+            "libamdhip64 crashes or hangs when asked for its devices: see rocminfo, and whether "
+            "its packages are of one version");
+    *count = report.reason[0] ? 1 : report.count;
+    for (int i = 0; i < *count && i < capacity; i++) {
+        out[i] = report.info[i];
+        out[i].driver = &ash_driver_hip;
+        out[i].numa_node = ash_device_numa_node(topology, out[i].pci);
+        if (report.reason[0])
+            memcpy(out[i].reason, report.reason, sizeof report.reason);
+    }
+    return ASH_OK;
+}
