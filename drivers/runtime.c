@@ -20,25 +20,69 @@ static enum ash_status find_device(
     return ash_device_find(runtime->found, runtime->found_count, name, out);
 }
 
+static bool is_open(const struct ash_runtime *runtime, const struct ash_device_info *info)
+{
+    for (int i = 0; i < runtime->device_count; i++)
+        if (runtime->device[i]->driver == info->driver &&
+            runtime->device[i]->info.index == info->index)
+            return true;
+    return false;
+}
+
+static enum ash_status open_device(struct ash_runtime *runtime, const char *name)
+{
+    const struct ash_device_info *info;
+    ASH_TRY(find_device(runtime, name, &info));
+    if (is_open(runtime, info))
+        return ash_fail(ASH_ERR_ARGUMENT, "--device %s: %s is %s:%d, which the list has already",
+            runtime->config.device, name, info->driver->name, info->index);
+    if (runtime->device_count == ASH_MAX_DEVICES)
+        return ash_fail(ASH_ERR_LIMIT, "more than %d devices", ASH_MAX_DEVICES);
+    ASH_TRY(info->driver->open(info, &runtime->config, &runtime->device[runtime->device_count]));
+    runtime->device_count++;
+    return ASH_OK;
+}
+
+/* A list of the settings, to be cut into its parts by strsep(). */
+enum { LIST_BYTES = 256 };
+static enum ash_status copy_list(const char *text, const char *flag, char out[LIST_BYTES])
+{
+    size_t length = strlen(text);
+    if (length >= LIST_BYTES)
+        return ash_fail(ASH_ERR_ARGUMENT, "%s: a list of %zu bytes; at most %d are read", flag,
+            length, LIST_BYTES - 1);
+    memcpy(out, text, length + 1);
+    return ASH_OK;
+}
+
 /* "cpu,opencl:0" or "auto": each name once, in the order given. */
 static enum ash_status open_devices(struct ash_runtime *runtime)
 {
-    char names[256];
-    size_t length = strlen(runtime->config.device);
-    if (length >= sizeof names)
-        return ash_fail(ASH_ERR_ARGUMENT, "the list of devices has %zu bytes; at most %zu are read",
-            length, sizeof names - 1);
-    memcpy(names, runtime->config.device, length + 1);
-    char *rest = names;
-    for (char *name; (name = strsep(&rest, ","));) {
-        const struct ash_device_info *info;
-        if (runtime->device_count == ASH_MAX_DEVICES)
-            return ash_fail(ASH_ERR_LIMIT, "more than %d devices", ASH_MAX_DEVICES);
-        ASH_TRY(find_device(runtime, name, &info));
-        ASH_TRY(
-            info->driver->open(info, &runtime->config, &runtime->device[runtime->device_count]));
-        runtime->device_count++;
+    char names[LIST_BYTES], *rest = names;
+    ASH_TRY(copy_list(runtime->config.device, "--device", names));
+    for (char *name; (name = strsep(&rest, ","));)
+        ASH_TRY(open_device(runtime, name));
+    return ASH_OK;
+}
+
+/* "all,4096": no more of a device than that. */
+static enum ash_status limit_memory(struct ash_runtime *runtime)
+{
+    char limits[LIST_BYTES], *rest = limits;
+    ASH_TRY(copy_list(runtime->config.device_memory, "--device-memory", limits));
+    for (int i = 0; i < runtime->device_count; i++) {
+        int64_t mib;
+        const char *limit = strsep(&rest, ",");
+        if (!limit || strcmp(limit, "all") == 0)
+            continue;
+        ASH_TRY(ash_fail_in(ash_text_to_integer(limit, 1, INT32_MAX, &mib), "--device-memory"));
+        struct ash_device_info *info = &runtime->device[i]->info;
+        if (info->memory_bytes > (uint64_t)mib << 20)
+            info->memory_bytes = (uint64_t)mib << 20;
     }
+    if (rest)
+        return ash_fail(ASH_ERR_ARGUMENT, "--device-memory %s: more numbers than the %d devices",
+            runtime->config.device_memory, runtime->device_count);
     return ASH_OK;
 }
 
@@ -48,7 +92,8 @@ static enum ash_status open_runtime(struct ash_runtime *runtime)
     ASH_TRY(ash_topology_load(NULL, 0, &runtime->topology));
     ASH_TRY(ash_devices_probe_for(runtime->topology, runtime->config.device, runtime->found,
         ASH_MAX_DEVICES, &runtime->found_count));
-    return open_devices(runtime);
+    ASH_TRY(open_devices(runtime));
+    return limit_memory(runtime);
 }
 
 enum ash_status ash_runtime_open(struct ash_config *config, struct ash_runtime **out)

@@ -106,10 +106,10 @@ static enum ash_status load_template(struct ash_model *model)
 }
 
 /* Whether the device has a kernel of attention that is made for a cache in BF16. */
-static enum ash_status is_fast_with_bf16(const struct ash_model *model, bool *out)
+static enum ash_status is_fast_with_bf16(
+    const struct ash_model *model, struct ash_device *device, bool *out)
 {
     const struct ash_model_shape *shape = &model->shape;
-    struct ash_device *device = model->runtime->device[0];
     struct ash_attention_params params = { .heads = (int)shape->heads, .scale = 1 };
     struct ash_args args = { .params = &params };
     int64_t q[] = { 1, shape->heads * shape->head_size };
@@ -127,10 +127,10 @@ static enum ash_status is_fast_with_bf16(const struct ash_model *model, bool *ou
 
 static enum ash_status choose_kv_type(struct ash_model *model)
 {
-    bool fast = false;
+    bool fast = true;
     int wanted = model->runtime->config.kv_type;
-    if (wanted == ASH_KV_AUTO)
-        ASH_TRY(is_fast_with_bf16(model, &fast));
+    for (int32_t i = 0; i < model->devices.count && wanted == ASH_KV_AUTO && fast; i++)
+        ASH_TRY(is_fast_with_bf16(model, model->devices.device[i], &fast));
     model->kv_type = wanted != ASH_KV_AUTO ? (enum ash_type)wanted : fast ? ASH_BF16 : ASH_F16;
     return ASH_OK;
 }
@@ -152,14 +152,22 @@ static enum ash_status build_graph(struct ash_model *model, struct ash_graph *gr
     return ASH_OK;
 }
 
-static enum ash_status make_plan(
-    struct ash_model *model, struct ash_graph *graph, const struct ash_model_options *options)
+static enum ash_status try_plan(struct ash_model *model, const struct ash_graph *graph,
+    const struct ash_model_options *options, int32_t *failed)
 {
     struct loading loading = { .model = model, .load = &options->load };
-    return ash_plan_create(graph,
+    const struct ash_placing placing = { .config = &model->runtime->config,
+        .graph = graph,
+        .layers = model->shape.layers,
+        .context = model->context };
+    int32_t *placement;
+    ASH_TRY(ash_devices_place(&model->devices, &placing, &placement));
+    enum ash_status status = ash_plan_create(graph,
         &(struct ash_plan_options){
-            .devices = model->runtime->device,
-            .device_count = model->runtime->device_count,
+            .devices = model->devices.device,
+            .device_count = model->devices.count,
+            .placement = placement,
+            .failed_out = failed,
             .no_fusion = options->no_fusion,
             .in_place_bytes = IN_PLACE_BYTES,
             .trace = options->trace,
@@ -168,6 +176,21 @@ static enum ash_status make_plan(
             .context = &loading,
         },
         &model->plan);
+    ash_free(placement);
+    return status;
+}
+
+/* Again without a device that fails, and with less on one that is full, as long as there is a way. */
+static enum ash_status make_plan(
+    struct ash_model *model, const struct ash_graph *graph, const struct ash_model_options *options)
+{
+    enum ash_status status;
+    int32_t failed;
+    do {
+        failed = -1;
+        status = try_plan(model, graph, options, &failed);
+    } while (status != ASH_OK && ash_devices_give_way(&model->devices, status, failed));
+    return status;
 }
 
 static enum ash_status load_weights(
@@ -243,6 +266,7 @@ enum ash_status ash_model_open_file(struct ash_runtime *runtime, struct ash_gguf
     }
     model->runtime = runtime;
     model->file = file;
+    ash_devices_begin(runtime, &model->devices);
     enum ash_status status = load(model, options ? options : &defaults);
     if (status == ASH_ERR_NOT_FOUND)
         status = ASH_ERR_FORMAT; /* what a file lacks is the file's fault: the model is here */

@@ -4,6 +4,7 @@
 #include "ashlar.h"
 #include "drivers/runtime.h"
 #include "models/arch.h"
+#include "models/devices.h"
 #include "models/generate.h"
 #include "models/template.h"
 
@@ -17,6 +18,7 @@
  */
 struct ash_model {
     struct ash_runtime *runtime;
+    struct ash_model_devices devices; /* it runs on */
     struct ash_gguf *file;
     const struct ash_arch *arch;
     struct ash_model_shape shape;

@@ -74,7 +74,15 @@ static const struct ash_setting settings[] = {
     { TEXT(model), .letter = 'm', .fallback = "smollm2", .unit = "MODEL",
         .help = "model to use: a name out of the registry, or the path of a GGUF file" },
     { TEXT(device), .letter = 'd', .fallback = "auto", .unit = "DEVICE",
-        .help = "device to run on, as `ashlar info` names it; auto takes the fastest" },
+        .help =
+            "device to run on, as `ashlar info` names it; a list (cpu,opencl:0) shares the model out; auto "
+            "takes the processor and every device that `ashlar plan --measure` has measured" },
+    { TEXT(split), .fallback = "auto", .unit = "LAYERS",
+        .help =
+            "how many layers each device of the list takes (10,20); auto takes what should be fastest "
+            "and fits" },
+    { TEXT(device_memory), .fallback = "all", .unit = "MIB",
+        .help = "most memory to take of each device of the list, in MiB (all,4096)" },
     { INTEGER(threads), .letter = 't', .least = 0, .most = 4096, .fallback = "0", .unit = "N",
         .help = "worker threads; 0 takes one for every processor this process may use" },
     { CHOICE(kernels), .choices = kernel_choices, .fallback = "measured", .unit = "HOW",

@@ -41,6 +41,8 @@ enum { ASH_MAX_SETTINGS = 64 };
 struct ash_config {
     char *model;
     char *device;
+    char *split;
+    char *device_memory;
     int64_t threads;
     int kernels; /* enum ash_kernel_choice */
     int64_t context;

@@ -89,14 +89,15 @@ static enum ash_status add_edge(struct building *b, ash_value value, int32_t to)
     return ASH_OK;
 }
 
-/* A weight or state is held by every device that uses it; nodes of one state make one group. */
-static enum ash_status add_use(struct building *b, ash_value value, int32_t node)
+/* A weight or state is held by every device that uses it; nodes of one state make one group, but for
+ * scratch, which each device may have for itself. */
+static enum ash_status add_use(struct building *b, ash_value value, int32_t node, bool scratch)
 {
     ASH_TRY(ASH_GROW(b->use, b->use_capacity, b->uses));
     b->use[b->uses++] = (struct ash_schedule_use){ node, value };
     const struct ash_graph_value *held = ash_graph_value_at(b->graph, value);
     b->object[value].bytes = (double)ash_tensor_bytes(&held->tensor);
-    if (held->kind != ASH_VALUE_STATE)
+    if (held->kind != ASH_VALUE_STATE || scratch)
         return ASH_OK;
     int32_t before = b->together[node], group = b->state_group[value];
     if (group < 0)
@@ -123,7 +124,7 @@ static enum ash_status add_node(struct building *b, int32_t index)
         if (ash_graph_value_at(b->graph, node->in[i])->kind == ASH_VALUE_RESULT)
             ASH_TRY(add_edge(b, node->in[i], index));
         else
-            ASH_TRY(add_use(b, node->in[i], index));
+            ASH_TRY(add_use(b, node->in[i], index, node->op->scratch >> i & 1));
     }
     return ASH_OK;
 }

@@ -68,14 +68,15 @@ static float *run_all(struct ash_model *model, const struct golden *golden, int3
     return logits;
 }
 
-static void check_model(const char *device, const char *name, const char *kv_type, double tolerance)
+static void check_model(
+    const char *device, const char *split, const char *name, const char *kv_type, double tolerance)
 {
     struct ash_runtime *runtime;
     struct ash_model *model;
     struct golden golden;
     struct ash_setting_value settings[] = { { "device", device }, { "batch_tokens", "128" },
-        { "kv_type", kv_type }, { "context", "512" } };
-    cr_assert_eq(ash_runtime_create(settings, 4, &runtime), ASH_OK, "%s", ash_error());
+        { "kv_type", kv_type }, { "context", "512" }, { "split", split } };
+    cr_assert_eq(ash_runtime_create(settings, 5, &runtime), ASH_OK, "%s", ash_error());
     struct ash_model_options options = { .load = { .sessions = 1 }, .outputs = MAX_TOKENS };
     cr_assert_eq(ash_model_open(runtime, path_of(name, "gguf"), &options, &model), ASH_OK, "%s",
         ash_error());
@@ -124,7 +125,95 @@ Test(models, logits_are_the_references_on_every_device)
         if (!info[i].usable || strcmp(info[i].driver->name, "cpu") == 0)
             continue; /* the processor: tests/models/llama.c */
         for (size_t k = 0; k < sizeof cases / sizeof *cases; k++, ran++)
-            check_model(device, cases[k].name, cases[k].kv_type, cases[k].tolerance);
+            check_model(device, "auto", cases[k].name, cases[k].kv_type, cases[k].tolerance);
     }
     cr_assert_gt(ran, 0);
+}
+
+/* ---- Over several devices ---- */
+
+static const struct {
+    const char *device, *split;
+} splits[] = {
+    { "cpu,opencl:0", "1,2" },
+    { "opencl:1,cpu", "2,1" },
+    { "opencl:0,opencl:1", "1,2" },
+    { "null,opencl:1,cpu", "1,0,2" },
+    { "cpu,opencl:0,null", "auto" },
+};
+
+/* The reference's logits, and the same bits however the prompt is cut. */
+Test(models, logits_are_the_references_in_every_split)
+{
+    for (size_t i = 0; i < sizeof splits / sizeof *splits; i++)
+        check_model(splits[i].device, splits[i].split, "wide", "f32", 1e-4);
+}
+
+/* What a greedy session answers to the prompt of ids; `answer` has room for 64 KiB. */
+static void answer(
+    const char *device, const char *split, const char *memory, char *text, size_t *bytes)
+{
+    struct ash_setting_value settings[] = { { "device", device }, { "split", split },
+        { "device_memory", memory }, { "kv_type", "f32" }, { "context", "256" },
+        { "batch_tokens", "64" } };
+    struct ash_runtime *runtime;
+    struct ash_model *model;
+    cr_assert_eq(ash_runtime_create(settings, 6, &runtime), ASH_OK, "%s", ash_error());
+    cr_assert_eq(ash_model_open(runtime, path_of("wide", "gguf"), NULL, &model), ASH_OK, "%s: %s",
+        device, ash_error());
+    struct ash_session_options options = ash_session_defaults();
+    options.temperature = 0;
+    options.max_tokens = 48;
+    options.ignore_end = true;
+    struct ash_session *session;
+    cr_assert_eq(ash_session_create(model, &options, &session), ASH_OK);
+    cr_assert_eq(ash_session_prompt(session, "the sea", 7), ASH_OK);
+    *bytes = 0;
+    for (struct ash_piece piece = { 0 }; !piece.done;) {
+        cr_assert_eq(ash_session_next(session, &piece), ASH_OK, "%s", ash_error());
+        memcpy(text + *bytes, piece.text, piece.length);
+        *bytes += piece.length;
+    }
+    ash_session_destroy(session);
+    ash_model_destroy(model);
+    ash_runtime_destroy(runtime);
+}
+
+Test(models, a_split_answers_as_one_device_does)
+{
+    static char one[1 << 16], many[1 << 16];
+    size_t one_bytes, many_bytes;
+    answer("cpu", "auto", "all", one, &one_bytes);
+    cr_assert_gt(one_bytes, 0u);
+    for (size_t i = 0; i < sizeof splits / sizeof *splits; i++) {
+        answer(splits[i].device, splits[i].split, "all", many, &many_bytes);
+        cr_assert_eq(many_bytes, one_bytes, "%s", splits[i].device);
+        cr_assert_arr_eq(many, one, one_bytes, "%s", splits[i].device);
+    }
+}
+
+Test(models, a_split_or_list_that_does_not_fit_is_refused)
+{
+    static const struct {
+        struct ash_setting_value setting[2];
+        const char *message;
+    } bad[] = {
+        { { { "device", "cpu,null" }, { "split", "1,2" } }, "--split 1,2: expected 2 numbers" },
+        { { { "device", "cpu,null" }, { "split", "2" } }, "--split 2: expected 2 numbers" },
+        { { { "device", "cpu" }, { "split", "1,1" } }, "--split 1,1: expected 1 numbers" },
+        { { { "device", "cpu,null" }, { "split", "x,1" } }, "--split" },
+        { { { "device", "cpu,null,cpu:0" }, { "split", "auto" } }, "the list has already" },
+        { { { "device", "cpu" }, { "device_memory", "1,2" } }, "more numbers than the 1" },
+        { { { "device", "cpu" }, { "device_memory", "0" } }, "--device-memory" },
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct ash_runtime *runtime = NULL;
+        struct ash_model *model;
+        enum ash_status status = ash_runtime_create(bad[i].setting, 2, &runtime);
+        if (status == ASH_OK)
+            status = ash_model_open(runtime, path_of("tied", "gguf"), NULL, &model);
+        cr_assert_eq(status, ASH_ERR_ARGUMENT, "case %zu: %s", i, ash_error());
+        cr_assert(strstr(ash_error(), bad[i].message), "case %zu: %s", i, ash_error());
+        ash_runtime_destroy(runtime);
+    }
 }

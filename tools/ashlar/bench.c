@@ -42,8 +42,8 @@ static const struct ash_option options[] = {
     { 0 },
 };
 
-static const char *const settings[] = { "model", "device", "threads", "kernels", "kernel_dir",
-    "context", "batch_tokens", "kv_type", "models_dir", "registry", NULL };
+static const char *const settings[] = { "model", "device", "split", "device_memory", "threads",
+    "kernels", "kernel_dir", "context", "batch_tokens", "kv_type", "models_dir", "registry", NULL };
 
 static const struct ash_example examples[] = {
     { "ashlar bench -m smollm2", "prefill of 512 tokens, decoding of 128" },

@@ -133,8 +133,8 @@ static const struct ash_option options[] = {
     { 0 },
 };
 
-static const char *const settings[] = { "model", "device", "threads", "kernels", "kernel_dir",
-    "context", "batch_tokens", "kv_type", "models_dir", "registry", NULL };
+static const char *const settings[] = { "model", "device", "split", "device_memory", "threads",
+    "kernels", "kernel_dir", "context", "batch_tokens", "kv_type", "models_dir", "registry", NULL };
 
 static const struct ash_example examples[] = {
     { "ashlar plan --tokens 1 --measure", "Show what decoding one token takes." },

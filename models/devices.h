@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "drivers/runtime.h"
+#include "scheduler/graph.h"
+
+/*
+ * The devices that a model runs on, and which of its operators runs where. Those of the runtime at
+ * first; one that is lost leaves the list, and of one whose memory was too small less is taken the next
+ * time (ash_devices_give_way).
+ */
+struct ash_model_devices {
+    struct ash_device *device[ASH_MAX_DEVICES]; /* borrowed */
+    int32_t count;
+    double memory_bytes[ASH_MAX_DEVICES]; /* that placement may fill */
+    int32_t tries;                        /* how often it was made smaller */
+    bool split;                           /* as --split says; not once a device has been lost */
+    char lost[128]; /* the names of those that were, "opencl:0, hip:1"; "" = none */
+};
+
+void ash_devices_begin(const struct ash_runtime *runtime, struct ash_model_devices *out);
+
+/* What placement needs to know of a model. */
+struct ash_placing {
+    const struct ash_config *config;
+    const struct ash_graph *graph;
+    int64_t layers;  /* nodes of layer N are called "blk.N. ..." */
+    int32_t context; /* tokens are decoded somewhere in it */
+};
+
+/*
+ * By node of the graph: the device it runs on; NULL where there is but one. As --split says, else the
+ * placement of least time for a decoded token (scheduler/place.h). The caller frees *out.
+ * ASH_ERR_ARGUMENT  a split that does not fit the model or the devices
+ * ASH_ERR_NO_MEMORY, ASH_ERR_UNSUPPORTED  as ash_place_find()
+ */
+enum ash_status ash_devices_place(
+    const struct ash_model_devices *devices, const struct ash_placing *placing, int32_t **out);
+
+/*
+ * What to do about a plan that failed with `status` on device `failed` (-1 = on none): whether it is worth
+ * planning again. A lost device leaves, if another is left; one without memory is given less.
+ */
+bool ash_devices_give_way(
+    struct ash_model_devices *devices, enum ash_status status, int32_t failed);
