@@ -28,6 +28,11 @@ enum {
     LAUNCH_FAILURE = 719,
 };
 
+/* double.c */
+extern _Thread_local int current; /* the thread's card */
+const char *arch_name(void);
+size_t card_bytes(void);
+
 typedef void kernel_function(DEVICE_PARAMETERS);
 
 /* double_run.c: a thread's 256 work-items, each with a stack of its own. */
@@ -78,10 +83,18 @@ extern pthread_mutex_t lock; /* of all that follows and of every stream's and ev
 extern pthread_cond_t changed;
 extern int card_error[MOST_DEVICES]; /* what killed it; SUCCESS = it lives */
 
-int queue_add(struct hip_stream *stream, const struct work *work);
-int queue_wait(struct hip_stream *stream, uint64_t point); /* the card's error */
+int queue_add(struct hip_stream *stream, const struct work *work); /* under the lock */
+int queue_wait(struct hip_stream *stream, uint64_t point);         /* the card's error */
 int stream_start(int device, struct hip_stream **out);
 void stream_end(struct hip_stream *stream);
+
+/* double_stream.c. Queues work on a stream of the current card, if that lives; under the lock. */
+int stream_add(struct hip_stream *stream, bool allowed, struct work work);
+void stream_wait_all(int device);
+
+/* double_memory.c; under the lock. */
+bool is_on(const void *memory, size_t bytes, int device);
+bool is_of_host(const void *memory); /* not in any card's */
 
 /* Counts occasions down; whether the fault happens now. */
 bool happens(enum hip_double_fault fault);

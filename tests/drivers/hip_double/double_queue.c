@@ -87,11 +87,13 @@ static void *work_off(void *argument)
             continue;
         }
         int64_t wait_ms = delay_ms;
+        pthread_mutex_unlock(&lock);
+        pause_for(wait_ms);
+        pthread_mutex_lock(&lock);
         if (work->kind == WORK_RUN && happens(HIP_DOUBLE_LOST))
             card_error[stream->device] = LAUNCH_FAILURE;
         bool dead = card_error[stream->device] != SUCCESS;
         pthread_mutex_unlock(&lock);
-        pause_for(wait_ms);
         if (!dead)
             perform(stream, work);
         pthread_mutex_lock(&lock);

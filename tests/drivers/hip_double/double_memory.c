@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Memory: every block is known, so that a stray pointer is found. */
+#include "tests/drivers/hip_double/double_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct block {
+    struct block *next;
+    int device; /* -1 = pinned memory of the host */
+    size_t bytes;
+    char *memory;
+};
+
+static struct block *blocks;
+static size_t used_bytes[MOST_DEVICES];
+
+static struct block *find_block(const void *memory, size_t bytes)
+{
+    uintptr_t at = (uintptr_t)memory;
+    for (struct block *block = blocks; block; block = block->next)
+        if (at >= (uintptr_t)block->memory && at - (uintptr_t)block->memory <= block->bytes &&
+            block->bytes - (at - (uintptr_t)block->memory) >= bytes)
+            return block;
+    return NULL;
+}
+
+bool is_on(const void *memory, size_t bytes, int device)
+{
+    const struct block *block = find_block(memory, bytes);
+    return block && block->device == device;
+}
+
+/* Not in any card's memory. */
+bool is_of_host(const void *memory)
+{
+    const struct block *block = find_block(memory, 0);
+    return memory && (!block || block->device < 0);
+}
+
+static int add_block(void **memory, size_t bytes, int device)
+{
+    int code = OUT_OF_MEMORY;
+    pthread_mutex_lock(&lock);
+    bool fails = happens(HIP_DOUBLE_OUT_OF_MEMORY);
+    struct block *block = NULL;
+    if (!fails && (device < 0 || bytes <= card_bytes() - used_bytes[device]))
+        block = calloc(1, sizeof *block);
+    if (block && (block->memory = aligned_alloc(256, (bytes + 255) / 256 * 256))) {
+        memset(block->memory, 0xa5, bytes); /* as it comes: never zeros by chance */
+        block->device = device;
+        block->bytes = bytes;
+        block->next = blocks;
+        blocks = block;
+        if (device >= 0)
+            used_bytes[device] += bytes;
+        *memory = block->memory;
+        live_count++;
+        code = SUCCESS;
+    } else {
+        free(block);
+    }
+    pthread_mutex_unlock(&lock);
+    return code;
+}
+
+/* Waits for the card's work, as hipFree() does. */
+static int remove_block(void *memory, bool of_host)
+{
+    pthread_mutex_lock(&lock);
+    for (struct block **at = &blocks; *at; at = &(*at)->next) {
+        struct block *block = *at;
+        if (block->memory != memory || (block->device < 0) != of_host)
+            continue;
+        *at = block->next;
+        if (!of_host)
+            used_bytes[block->device] -= block->bytes;
+        live_count--;
+        pthread_mutex_unlock(&lock);
+        free(block->memory);
+        free(block);
+        return SUCCESS;
+    }
+    pthread_mutex_unlock(&lock);
+    return INVALID_VALUE;
+}
+
+EXPORT int hipMalloc(void **memory, size_t bytes);
+int hipMalloc(void **memory, size_t bytes)
+{
+    return card_error[current] ? card_error[current] : add_block(memory, bytes, current);
+}
+
+EXPORT int hipFree(void *memory);
+int hipFree(void *memory)
+{
+    pthread_mutex_lock(&lock);
+    const struct block *block = find_block(memory, 0);
+    int device = block ? block->device : -1;
+    pthread_mutex_unlock(&lock);
+    if (device >= 0)
+        stream_wait_all(device);
+    return remove_block(memory, false);
+}
+
+EXPORT int hipHostMalloc(void **memory, size_t bytes, unsigned flags);
+int hipHostMalloc(void **memory, size_t bytes, unsigned flags)
+{
+    return flags ? INVALID_VALUE : add_block(memory, bytes, -1);
+}
+
+EXPORT int hipHostFree(void *memory);
+int hipHostFree(void *memory)
+{
+    return remove_block(memory, true);
+}
