@@ -15,18 +15,18 @@
 enum { GUARD_BYTES = 128, GUARD_FILL = 0xa5 };
 
 const struct kind check_kinds[] = {
-    { "random", 1, FILL_RANDOM, 1, .bits = true },
+    { "random", 1, FILL_RANDOM, 1, .bits = true, .hazard = true },
     { "random, another", 1, FILL_RANDOM, 2 },
     { "random, small", 1e-3, FILL_RANDOM, 3 },
     { "random, large", 100, FILL_RANDOM, 4, .wide = true },
     { "zeros", 0, FILL_RANDOM, 5 },
     { "alternating signs", 1, FILL_ALTERNATE, 6 },
     { "one outlier", 1, FILL_OUTLIER, 7, .bits = true, .wide = true },
-    { "largest quants", 1, FILL_QUANTS, 8 },
+    { "largest quants", 1, FILL_QUANTS, 8, .hazard = true },
     { "huge", 1e15, FILL_RANDOM, 9, .wide = true },
     { "denormal", 1e-40, FILL_RANDOM, 10 },
-    { "a NaN", 1, FILL_NAN, 11, .unknown = true },
-    { "infinities", 1, FILL_INFINITY, 12, .unknown = true },
+    { "a NaN", 1, FILL_NAN, 11, .unknown = true, .hazard = true },
+    { "infinities", 1, FILL_INFINITY, 12, .unknown = true, .hazard = true },
 };
 const int check_kind_count = sizeof check_kinds / sizeof check_kinds[0];
 
