@@ -22,6 +22,7 @@ enum {
 
 struct measure {
     struct ash_bandwidth_kernels kernels;
+    const struct ash_bandwidth_peak *peak; /* the one being measured */
     char *buffer;
     _Atomic uint64_t result; /* of everything, so that nothing is left out */
 };
@@ -53,36 +54,16 @@ static void read_pieces(void *ctx, int64_t first, int64_t end, int worker)
                       measure->buffer + first * PIECE_BYTES, (size_t)(end - first) * PIECE_BYTES));
 }
 
-static void multiply_bytes(void *ctx, int64_t first, int64_t end, int worker)
+static int64_t rounds_of(const struct ash_bandwidth_peak *peak)
 {
-    (void)worker;
-    struct measure *measure = ctx;
-    const int64_t rounds = PART_OPERATIONS / measure->kernels.int8_per_round;
-    keep(measure, measure->kernels.int8((end - first) * rounds));
+    return PART_OPERATIONS / peak->per_round;
 }
 
-static void multiply_floats(void *ctx, int64_t first, int64_t end, int worker)
+static void multiply(void *ctx, int64_t first, int64_t end, int worker)
 {
     (void)worker;
     struct measure *measure = ctx;
-    const int64_t rounds = PART_OPERATIONS / measure->kernels.fp32_per_round;
-    keep(measure, measure->kernels.fp32((end - first) * rounds));
-}
-
-static void multiply_int8_tiles(void *ctx, int64_t first, int64_t end, int worker)
-{
-    (void)worker;
-    struct measure *measure = ctx;
-    const int64_t rounds = PART_OPERATIONS / measure->kernels.amx_int8_per_round;
-    keep(measure, measure->kernels.amx_int8((end - first) * rounds));
-}
-
-static void multiply_bf16_tiles(void *ctx, int64_t first, int64_t end, int worker)
-{
-    (void)worker;
-    struct measure *measure = ctx;
-    const int64_t rounds = PART_OPERATIONS / measure->kernels.amx_bf16_per_round;
-    keep(measure, measure->kernels.amx_bf16((end - first) * rounds));
+    keep(measure, measure->peak->run((end - first) * rounds_of(measure->peak)));
 }
 
 /* `amount` of something for each i, over all i < count, by the team or (NULL) alone: the best rate. */
@@ -104,39 +85,31 @@ static double best_rate(struct ash_team *team, struct measure *measure, int64_t 
     return best; /* a number in a nanosecond is 10^9 of them in a second */
 }
 
-/* The tile unit's figures, where there is one. */
-static void measure_tiles(struct ash_team *team, struct measure *measure, struct ash_bandwidth *out)
+/* Of a unit, 10^9 a second; 0 where there is none. What is counted is what is run: whole rounds. */
+static double best_gops(
+    struct ash_team *team, struct measure *measure, const struct ash_bandwidth_peak *peak)
 {
-    const struct ash_bandwidth_kernels *kernels = &measure->kernels;
-    const int64_t parts = (int64_t)out->threads * PARTS_PER_THREAD;
-    if (kernels->amx_int8)
-        out->amx_int8_gops = best_rate(team, measure, parts,
-            PART_OPERATIONS / kernels->amx_int8_per_round * (double)kernels->amx_int8_per_round,
-            multiply_int8_tiles);
-    if (kernels->amx_bf16)
-        out->amx_bf16_gops = best_rate(team, measure, parts,
-            PART_OPERATIONS / kernels->amx_bf16_per_round * (double)kernels->amx_bf16_per_round,
-            multiply_bf16_tiles);
+    if (!peak->run)
+        return 0;
+    const int64_t parts = (team ? ash_team_threads(team) : 1) * (int64_t)PARTS_PER_THREAD;
+    measure->peak = peak;
+    return best_rate(
+        team, measure, parts, (double)rounds_of(peak) * (double)peak->per_round, multiply);
 }
 
 static struct ash_bandwidth measure_all(struct ash_team *team, struct measure *measure)
 {
-    const int threads = team ? ash_team_threads(team) : 1;
-    const int64_t parts = (int64_t)threads * PARTS_PER_THREAD;
     const struct ash_bandwidth_kernels *kernels = &measure->kernels;
-    /* Whole rounds: what is counted must be what is run. */
-    const double int8 = PART_OPERATIONS / kernels->int8_per_round * (double)kernels->int8_per_round;
-    const double fp32 = PART_OPERATIONS / kernels->fp32_per_round * (double)kernels->fp32_per_round;
-    struct ash_bandwidth found = {
-        .threads = threads,
+    return (struct ash_bandwidth){
+        .threads = team ? ash_team_threads(team) : 1,
         .read_gbps = best_rate(team, measure, PIECES, PIECE_BYTES, read_pieces),
-        .int8_gops = best_rate(team, measure, parts, int8, multiply_bytes),
-        .fp32_gops = best_rate(team, measure, parts, fp32, multiply_floats),
-        .int8_kernel = kernels->int8_name,
-        .fp32_kernel = kernels->fp32_name,
+        .int8_gops = best_gops(team, measure, &kernels->int8),
+        .fp32_gops = best_gops(team, measure, &kernels->fp32),
+        .int8_kernel = kernels->int8.name,
+        .fp32_kernel = kernels->fp32.name,
+        .amx_int8_gops = best_gops(team, measure, &kernels->amx_int8),
+        .amx_bf16_gops = best_gops(team, measure, &kernels->amx_bf16),
     };
-    measure_tiles(team, measure, &found);
-    return found;
 }
 
 enum ash_status ash_bandwidth_measure(

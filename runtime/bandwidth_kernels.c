@@ -179,6 +179,8 @@ AMX static void fill_tiles(const uint8_t a[TILE_BYTES], const uint8_t b[TILE_BYT
         config.row_bytes[i] = 64;
         config.rows[i] = 16;
     }
+    /* GCC 12's intrinsics do not say what memory they read: without this, what fills it may be left out. */
+    __asm__ volatile("" : : "r"(&config), "r"(a), "r"(b) : "memory");
     _tile_loadconfig(&config);
     _tile_zero(0);
     _tile_zero(1);
@@ -244,44 +246,28 @@ AMX static uint64_t bf16_amx(int64_t rounds)
 struct ash_bandwidth_kernels ash_bandwidth_kernels(uint64_t features)
 {
     struct ash_bandwidth_kernels best = { .read = read_plain,
-        .int8 = int8_plain,
-        .int8_per_round = 2 * PLAIN_LANES,
-        .int8_name = "plain",
-        .fp32 = fp32_plain,
-        .fp32_per_round = 2 * 4 * 16,
-        .fp32_name = "plain" };
+        .int8 = { "plain", int8_plain, 2 * PLAIN_LANES },
+        .fp32 = { "plain", fp32_plain, 2 * 4 * 16 } };
 #if defined(__x86_64__)
     if (features & ASH_CPU_AVX2) {
         best.read = read_avx2;
-        best.int8 = int8_avx2;
-        best.int8_per_round = 2 * SUMS * 32;
-        best.int8_name = best.fp32_name = "avx2";
-        best.fp32 = fp32_avx2;
-        best.fp32_per_round = 2 * SUMS * 8;
+        best.int8 = (struct ash_bandwidth_peak){ "avx2", int8_avx2, 2 * SUMS * 32 };
+        best.fp32 = (struct ash_bandwidth_peak){ "avx2", fp32_avx2, 2 * SUMS * 8 };
     }
-    if (features & ASH_CPU_AVX_VNNI) {
-        best.int8 = int8_avx_vnni;
-        best.int8_name = "avx_vnni";
-    }
+    if (features & ASH_CPU_AVX_VNNI)
+        best.int8 = (struct ash_bandwidth_peak){ "avx_vnni", int8_avx_vnni, 2 * SUMS * 32 };
     if (features & ASH_CPU_AVX512) {
         best.read = read_avx512;
-        best.fp32 = fp32_avx512;
-        best.fp32_per_round = 2 * SUMS * 16;
-        best.fp32_name = "avx512";
+        best.fp32 = (struct ash_bandwidth_peak){ "avx512", fp32_avx512, 2 * SUMS * 16 };
     }
-    if (features & ASH_CPU_AVX512_VNNI) {
-        best.int8 = int8_avx512_vnni;
-        best.int8_per_round = 2 * SUMS * 64;
-        best.int8_name = "avx512_vnni";
-    }
-    if (features & ASH_CPU_AMX_INT8) {
-        best.amx_int8 = int8_amx;
-        best.amx_int8_per_round = 2 * TILES * 16 * 16 * 64;
-    }
-    if (features & ASH_CPU_AMX_BF16) {
-        best.amx_bf16 = bf16_amx;
-        best.amx_bf16_per_round = 2 * TILES * 16 * 16 * 32;
-    }
+    if (features & ASH_CPU_AVX512_VNNI)
+        best.int8 = (struct ash_bandwidth_peak){ "avx512_vnni", int8_avx512_vnni, 2 * SUMS * 64 };
+    if (features & ASH_CPU_AMX_INT8)
+        best.amx_int8 =
+            (struct ash_bandwidth_peak){ "amx_int8", int8_amx, 2 * TILES * 16 * 16 * 64 };
+    if (features & ASH_CPU_AMX_BF16)
+        best.amx_bf16 =
+            (struct ash_bandwidth_peak){ "amx_bf16", bf16_amx, 2 * TILES * 16 * 16 * 32 };
 #else
     (void)features;
 #endif

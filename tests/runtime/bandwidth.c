@@ -32,8 +32,8 @@ Test(bandwidth, the_best_kernels_of_a_feature_set_are_chosen)
 #if defined(__x86_64__)
     for (int i = 0; i < FAMILIES; i++) {
         struct ash_bandwidth_kernels kernels = ash_bandwidth_kernels(families[i].features);
-        cr_assert_str_eq(kernels.int8_name, families[i].int8, "%s", families[i].name);
-        cr_assert_str_eq(kernels.fp32_name, families[i].fp32, "%s", families[i].name);
+        cr_assert_str_eq(kernels.int8.name, families[i].int8, "%s", families[i].name);
+        cr_assert_str_eq(kernels.fp32.name, families[i].fp32, "%s", families[i].name);
     }
 #endif
 }
@@ -67,8 +67,8 @@ Test(bandwidth, int8_kernels_do_the_operations_that_are_counted)
         struct ash_bandwidth_kernels kernels = ash_bandwidth_kernels(families[i].features);
         const int64_t rounds = 7;
         /* fold() adds pairs of int32 as one 64-bit word; undo that for equal negative sums. */
-        const uint64_t folded = kernels.int8(rounds);
-        const int64_t products = rounds * kernels.int8_per_round / 2;
+        const uint64_t folded = kernels.int8.run(rounds);
+        const int64_t products = rounds * kernels.int8.per_round / 2;
         bool found = false;
         for (uint64_t words = 32; words <= 96 && !found; words += 16) {
             const int64_t each = -6 * products / (int64_t)(2 * words);
@@ -83,15 +83,15 @@ Test(bandwidth, tile_kernels_do_the_operations_that_are_counted)
 {
     struct ash_bandwidth_kernels kernels = ash_bandwidth_kernels(ash_cpu_features());
     const int64_t rounds = 7, lanes = 4 * 256;
-    if (kernels.amx_int8) {
-        const uint32_t each = (uint32_t)(-6 * rounds * kernels.amx_int8_per_round / 2 / lanes);
+    if (kernels.amx_int8.run) {
+        const uint32_t each = (uint32_t)(-6 * rounds * kernels.amx_int8.per_round / 2 / lanes);
         const uint64_t word = (uint64_t)each << 32 | each;
-        cr_assert_eq(kernels.amx_int8(rounds), word * (uint64_t)(lanes / 2));
+        cr_assert_eq(kernels.amx_int8.run(rounds), word * (uint64_t)(lanes / 2));
     }
-    if (kernels.amx_bf16) /* every product is 1 */
-        cr_assert_eq(
-            kernels.amx_bf16(rounds), (uint64_t)rounds * (uint64_t)kernels.amx_bf16_per_round / 2);
-    if (!kernels.amx_int8 && !kernels.amx_bf16)
+    if (kernels.amx_bf16.run) /* every product is 1 */
+        cr_assert_eq(kernels.amx_bf16.run(rounds),
+            (uint64_t)rounds * (uint64_t)kernels.amx_bf16.per_round / 2);
+    if (!kernels.amx_int8.run && !kernels.amx_bf16.run)
         cr_skip_test("no tile unit here");
 }
 
