@@ -67,15 +67,16 @@ const struct ash_command ash_command_bench = {
         "\n"
         "Columns: tokens per second (median, least and most of the repeats); milliseconds of all "
         "prompts, or of one step of decoding; GB/s of weights and cache read, and what part that is of "
-        "the bandwidth measured on this machine; GOP/s, and what part the arithmetic is of the measured "
-        "int8 and fp32 rates, each for the operators that use it; and the processors' time that others "
-        "used meanwhile.\n"
+        "the bandwidth measured on this machine; GOP/s, and how much of the time the units that each "
+        "operator's kernel computes with (int8, fp32, or the tile unit's) would take at their measured "
+        "peaks; and the processors' time that others used meanwhile.\n"
         "\n"
         "With --ops, every operator at the shapes of models of 135M and 1B parameters, with each kernel "
         "that this machine can run. Weights are taken in turn from as much memory as a small model "
         "has, so that they do not stay in caches that a model would have left; activations stay where "
-        "the operator before would have put them. ROOF says what bounds the operator: memory, int8, "
-        "fp32, or caches, which have no measured roof.",
+        "the operator before would have put them. ROOF says what bounds the operator: memory, the "
+        "unit that its kernel computes with (int8, fp32, AMX int8, AMX bf16), or caches, which have no "
+        "measured roof.",
     .options = options,
     .options_bytes = sizeof(struct bench_options),
     .settings = settings,

@@ -59,6 +59,13 @@ enum ash_status bench_roof(const struct ash_cli *cli, struct ash_bandwidth *out)
 void bench_print_conditions(const struct ash_bandwidth *roof, double foreign_percent, FILE *out);
 int bench_json_conditions(json_t *object, const struct ash_bandwidth *roof, double foreign_percent);
 
+/*
+ * The peak of the unit that a kernel computes with: the tile unit's, where the kernel needs one
+ * (`needs`, ASH_CPU_*); else that of int8 products for A8, and of floats. NAN where it is not measured.
+ */
+double bench_peak_gops(const struct ash_bandwidth *roof, uint64_t needs, enum ash_type activation,
+    const char **unit_out);
+
 /* 100 part / whole; NAN where the whole is not known (0). */
 double bench_percent(double part, double whole);
 

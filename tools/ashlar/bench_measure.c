@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Samples, the machine's roof, and the noise that others make. */
 #include "runtime/affinity.h"
+#include "runtime/cpu.h"
 #include "runtime/memory.h"
 #include "runtime/thread.h"
 #include "runtime/trace.h"
@@ -109,6 +110,22 @@ enum ash_status bench_roof(const struct ash_cli *cli, struct ash_bandwidth *out)
     enum ash_status status = ash_bandwidth_measure(team, &one, out);
     ash_team_destroy(team);
     return status;
+}
+
+double bench_peak_gops(const struct ash_bandwidth *roof, uint64_t needs, enum ash_type activation,
+    const char **unit_out)
+{
+    double gops = 0;
+    if (needs & (ASH_CPU_AMX_INT8 | ASH_CPU_AMX_BF16)) {
+        bool int8 = needs & ASH_CPU_AMX_INT8;
+        gops = int8 ? roof->amx_int8_gops : roof->amx_bf16_gops;
+        *unit_out = int8 ? "AMX int8" : "AMX bf16";
+    } else {
+        bool int8 = activation == ASH_A8;
+        gops = int8 ? roof->int8_gops : roof->fp32_gops;
+        *unit_out = int8 ? "int8" : "fp32";
+    }
+    return gops > 0 ? gops : (double)NAN;
 }
 
 double bench_percent(double part, double whole)

@@ -13,9 +13,10 @@
 
 enum { WARM_UP_STEPS = 8 };
 
-/* The work of one pass: what must come from memory, and the arithmetic by the unit that does it. */
+/* The work of one pass: what must come from memory, the arithmetic, and how long the units that do it would
+ * take at their peaks (NAN where these are not known). */
 struct work {
-    double bytes, int8, fp32;
+    double bytes, flops, busy_s;
 };
 
 struct bench {
@@ -117,19 +118,31 @@ static enum ash_status warm_up(
 
 /* ---- The work of a pass ---- */
 
-static enum ash_status add_work(
-    const struct ash_model *model, const struct ash_batch *batch, double times, struct work *out)
+/* What the kernel of a step needs to run; nothing for one that is not the processor's. */
+static uint64_t needs_of(const struct ash_step *step)
 {
+    for (const struct ash_kernel *kernel = step->op->kernels; kernel && kernel->run; kernel++)
+        if (strcmp(kernel->name, step->loaded->kernel) == 0)
+            return kernel->needs;
+    return 0;
+}
+
+static enum ash_status add_work(
+    const struct bench *bench, const struct ash_batch *batch, double times, struct work *out)
+{
+    const struct ash_plan *plan = bench->loaded.model->plan;
     struct ash_plan_summary summary;
-    ash_plan_summary(model->plan, &summary);
+    ash_plan_summary(plan, &summary);
     for (int32_t i = 0; i < summary.steps; i++) {
         struct ash_plan_step step;
-        ASH_TRY(ash_plan_step_at(model->plan, i, batch, &step));
+        const char *unit;
+        ASH_TRY(ash_plan_step_at(plan, i, batch, &step));
         struct ash_args args = step.step->args;
         ash_args_bind(&args, batch);
-        bool int8 = args.in[0].type == ASH_A8;
+        double gops = bench_peak_gops(&bench->roof, needs_of(step.step), args.in[0].type, &unit);
         out->bytes += times * bench_memory_bytes(&args, &step.cost);
-        *(int8 ? &out->int8 : &out->fp32) += times * step.cost.flops;
+        out->flops += times * step.cost.flops;
+        out->busy_s += times * step.cost.flops * 1e-9 / gops;
     }
     return ASH_OK;
 }
@@ -147,7 +160,7 @@ static enum ash_status decode_work(
         .spans = point->sequences,
         .token_span = bench->span_of,
         .span = bench->span };
-    return add_work(bench->loaded.model, &batch, point->tokens, out);
+    return add_work(bench, &batch, point->tokens, out);
 }
 
 static enum ash_status prefill_work(
@@ -156,7 +169,7 @@ static enum ash_status prefill_work(
     struct prefilled done = { 0 };
     while (done.sequence < point->sequences) {
         struct ash_batch batch = next_batch(bench, point, &done);
-        ASH_TRY(add_work(bench->loaded.model, &batch, 1, out));
+        ASH_TRY(add_work(bench, &batch, 1, out));
     }
     return ASH_OK;
 }
@@ -170,9 +183,6 @@ static void add_row(struct bench *bench, const struct bench_point *point, const 
     const struct ash_bandwidth *roof = &bench->roof;
     double s = seconds->median, tokens = (double)point->tokens * point->sequences;
     double gbps = work->bytes / s * 1e-9;
-    double busy_s = roof->threads > 0
-                        ? (work->int8 / roof->int8_gops + work->fp32 / roof->fp32_gops) * 1e-9
-                        : (double)NAN;
     snprintf(name, sizeof name, "%s %d", point->decode ? "decode" : "prefill", point->tokens);
     ash_table_text(bench->table, name);
     ash_table_integer(bench->table, point->depth);
@@ -183,8 +193,8 @@ static void add_row(struct bench *bench, const struct bench_point *point, const 
     ash_table_real(bench->table, s * 1e3 / (point->decode ? point->tokens : 1), 3);
     ash_table_real(bench->table, gbps, 2);
     ash_table_real(bench->table, bench_percent(gbps, roof->read_gbps), 0);
-    ash_table_real(bench->table, (work->int8 + work->fp32) / s * 1e-9, 1);
-    ash_table_real(bench->table, 100 * busy_s / s, 0);
+    ash_table_real(bench->table, work->flops / s * 1e-9, 1);
+    ash_table_real(bench->table, 100 * work->busy_s / s, 0);
     ash_table_real(bench->table, foreign_percent, 0);
 }
 

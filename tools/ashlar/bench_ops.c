@@ -53,12 +53,14 @@ static const char *find_roof(
     *out_ns = (double)NAN;
     if (roof->threads == 0)
         return NULL;
-    bool int8 = subject->args.in[0].type == ASH_A8;
+    const char *unit;
+    double peak_gops =
+        bench_peak_gops(roof, subject->kernel[0].needs, subject->args.in[0].type, &unit);
     double flops = subject->cost.flops;
     double bytes = subject->cost.bytes_read + subject->cost.bytes_written;
     double from_memory = bench_memory_bytes(&subject->args, &subject->cost);
     double memory_ns = from_memory / roof->read_gbps;
-    double compute_ns = flops / (int8 ? roof->int8_gops : roof->fp32_gops);
+    double compute_ns = flops / peak_gops;
     if (from_memory >= bytes / 2 && memory_ns >= compute_ns) {
         *out_ns = memory_ns;
         return "memory";
@@ -66,7 +68,7 @@ static const char *find_roof(
     if (flops < COMPUTE_FLOPS_PER_BYTE * bytes)
         return "caches";
     *out_ns = compute_ns;
-    return int8 ? "int8" : "fp32";
+    return unit;
 }
 
 static void add_row(struct bench *bench, const struct bench_subject *subject, const char *name,
