@@ -15,6 +15,11 @@
  * the prompts that wait, in the order in which they came, cut into chunks as needed. What a sequence
  * says does not depend on who shares its batches.
  *
+ * Where prompts have a plan of their own, with kernels made for many tokens, a step is two batches: of
+ * answers, then of prompts. A token is computed by the one or the other for what it is, never for how many
+ * there are, and the cache shares only pages of prompts: so what a sequence says still hangs on nothing but
+ * its own tokens.
+ *
  * Where all sequences are decoding, each may bring a few tokens more, guessed from its own text
  * (lookup.h), and gets the logits of all of them. The sampler draws every token from the logits of its
  * position, one after the other, as it would without; while it draws what was guessed, the next row is
@@ -27,8 +32,9 @@ struct ash_engine;
 
 /* What an engine runs on; borrowed, must outlive it. */
 struct ash_engine_options {
-    struct ash_plan *plan;
-    ash_value logits; /* (O, V), marked as an output of the plan's graph */
+    struct ash_plan *plan;    /* of answers */
+    struct ash_plan *prompts; /* of prompts, sharing the former's weights and states; or the same */
+    ash_value logits;         /* (O, V), marked as an output of the plan's graph */
     const struct ash_tokenizer *tokenizer;
     struct ash_kv_cache *cache;
     int32_t vocabulary;   /* V */

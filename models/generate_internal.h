@@ -43,6 +43,7 @@ struct ash_engine {
     struct ash_generation **running; /* (sequences), in the order in which they came */
     int32_t count;
     struct ash_batch batch; /* its arrays are the ones below */
+    const float *logits;    /* of the last batch */
     int32_t *token, *token_span, *output;
     struct ash_span *span;
     struct ash_draft *draft; /* (sequences), in the order of running[] */

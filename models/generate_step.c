@@ -25,19 +25,22 @@ static int32_t draft_room(const struct ash_engine *engine, const struct ash_gene
     return at_most(positions, at_most(left, ASH_DRAFT_TOKENS));
 }
 
-static bool is_decoding(const struct ash_generation *generation)
+/* Which tokens a batch is of. */
+enum { ANSWERS = 1, PROMPTS = 2, BOTH = ANSWERS | PROMPTS };
+
+static int kind_of(const struct ash_generation *generation)
 {
-    return generation->count - generation->computed == 1;
+    return generation->computed < generation->prompt ? PROMPTS : ANSWERS;
 }
 
-/* A batch with a prompt in it is bound by arithmetic: no guess pays there. */
+/* A step with a prompt in it is bound by arithmetic: no guess pays there. */
 static bool may_draft(const struct ash_engine *engine)
 {
     const struct ash_engine_options *options = &engine->options;
     if (!options->speculate || engine->count > ASH_SPECULATE_ROWS)
         return false;
     for (int32_t i = 0; i < engine->count; i++)
-        if (!is_decoding(engine->running[i]))
+        if (kind_of(engine->running[i]) != ANSWERS)
             return false;
     return true;
 }
@@ -116,13 +119,13 @@ static enum ash_status take(
     return ASH_OK;
 }
 
-/* Those that are decoding first: nobody's next word waits for another's long prompt. */
-static enum ash_status take_all(struct ash_engine *engine, bool drafting)
+/* Answers first: nobody's next word waits for another's long prompt. */
+static enum ash_status take_all(struct ash_engine *engine, int kinds, bool drafting)
 {
     enum ash_status status = ASH_OK;
-    for (int prefill = 0; prefill < 2; prefill++)
+    for (int kind = ANSWERS; kind <= PROMPTS; kind++)
         for (int32_t i = 0; i < engine->count; i++) {
-            if (is_decoding(engine->running[i]) != !prefill)
+            if (!(kind & kinds) || kind_of(engine->running[i]) != kind)
                 continue;
             enum ash_status taken =
                 take(engine, engine->running[i], drafting ? &engine->draft[i] : NULL);
@@ -131,7 +134,7 @@ static enum ash_status take_all(struct ash_engine *engine, bool drafting)
     return status;
 }
 
-static void fill_batch(struct ash_engine *engine)
+static enum ash_status fill_batch(struct ash_engine *engine, int kinds)
 {
     struct ash_batch *batch = &engine->batch;
     batch->tokens = batch->spans = batch->outputs = 0;
@@ -139,13 +142,10 @@ static void fill_batch(struct ash_engine *engine)
         engine->running[i]->taken = engine->running[i]->drafted = 0;
         engine->running[i]->output = -1;
     }
-    bool drafting = may_draft(engine);
+    bool drafting = kinds & ANSWERS && may_draft(engine);
     if (drafting)
         draft_all(engine);
-    enum ash_status status = take_all(engine, drafting);
-    /* One without pages waits for others to end; if nobody can go on, the youngest gives way. */
-    if (batch->tokens == 0 && engine->count > 0 && status != ASH_OK)
-        ash_generation_fail(engine->running[engine->count - 1], status);
+    return take_all(engine, kinds, drafting);
 }
 
 /* ---- The logits ---- */
@@ -155,14 +155,23 @@ static enum ash_status choose(
     struct ash_engine *engine, struct ash_generation *generation, int32_t output, int32_t *token)
 {
     const struct ash_engine_options *options = &engine->options;
-    const float *logits = ash_plan_output(options->plan, options->logits)->data;
     enum ash_status status = ash_sampler_choose(
-        generation->sampler, logits + (int64_t)output * options->vocabulary, token);
+        generation->sampler, engine->logits + (int64_t)output * options->vocabulary, token);
     if (status == ASH_ERR_ARGUMENT) /* no logit is a number: nothing that the user has said */
         status = ash_fail(ASH_ERR_FORMAT,
             "the model gives no finite number for any next token: its weights are damaged or beyond "
             "what the formats in use can hold; fetch the model again");
     return status;
+}
+
+/* Shares what has been computed; of an answer nothing, if another plan would have computed it as a prompt. */
+static void commit(struct ash_engine *engine, struct ash_generation *generation)
+{
+    const struct ash_engine_options *options = &engine->options;
+    int32_t positions = generation->computed;
+    if (options->plan != options->prompts && positions > generation->prompt)
+        positions = generation->prompt;
+    ash_kv_commit(options->cache, &generation->kv, generation->token, positions);
 }
 
 /* Goes on for as long as the token that is chosen is the one that was guessed: its row is then what
@@ -177,16 +186,14 @@ static enum ash_status answer(struct ash_engine *engine, struct ash_generation *
             return ASH_OK;
         generation->usage.accepted_tokens++;
         generation->computed++;
-        ash_kv_commit(
-            engine->options.cache, &generation->kv, generation->token, generation->computed);
+        commit(engine, generation);
     }
 }
 
 static void advance(struct ash_engine *engine, struct ash_generation *generation)
 {
-    struct ash_kv_cache *cache = engine->options.cache;
     generation->computed += generation->taken - generation->drafted;
-    ash_kv_commit(cache, &generation->kv, generation->token, generation->computed);
+    commit(engine, generation);
     if (generation->output < 0)
         return;
     generation->usage.steps++;
@@ -195,7 +202,7 @@ static void advance(struct ash_engine *engine, struct ash_generation *generation
     if (status != ASH_OK)
         ash_generation_fail(generation, status);
     else if (!generation->finished)
-        ash_kv_truncate(cache, &generation->kv, generation->computed);
+        ash_kv_truncate(engine->options.cache, &generation->kv, generation->computed);
 }
 
 /* ---- The step ---- */
@@ -212,27 +219,27 @@ static void end_canceled(struct ash_engine *engine)
     }
 }
 
-static enum ash_status run_batch(struct ash_engine *engine)
+static enum ash_status run_batch(struct ash_engine *engine, int kinds)
 {
+    const struct ash_engine_options *options = &engine->options;
+    struct ash_plan *plan = kinds & ANSWERS ? options->plan : options->prompts;
     double begin_s = ash_generate_now_s();
-    ASH_TRY(ash_plan_run(engine->options.plan, &engine->batch));
-    if (engine->batch.outputs == engine->batch.tokens)
+    ASH_TRY(ash_plan_run(plan, &engine->batch));
+    engine->logits = ash_plan_output(plan, options->logits)->data;
+    if (plan == options->plan && engine->batch.outputs == engine->batch.tokens)
         ash_speculation_note(
             &engine->speculation, engine->batch.tokens, ash_generate_now_s() - begin_s);
     return ASH_OK;
 }
 
-enum ash_status ash_engine_step(struct ash_engine *engine, bool *busy)
+/* One batch. *waits: why a sequence was left out, if one was. */
+static enum ash_status step(struct ash_engine *engine, int kinds, enum ash_status *waits)
 {
-    end_canceled(engine);
-    for (int32_t i = 0; i < engine->count; i++)
-        if (engine->running[i]->begin_s == 0)
-            engine->running[i]->begin_s = ash_generate_now_s();
-    fill_batch(engine);
-    *busy = engine->count > 0;
+    enum ash_status waiting = fill_batch(engine, kinds);
+    *waits = waiting == ASH_OK ? *waits : waiting;
     if (engine->batch.tokens == 0)
         return ASH_OK;
-    enum ash_status status = run_batch(engine);
+    enum ash_status status = run_batch(engine, kinds);
     /* From the end: a sequence that finishes leaves the list. */
     for (int32_t i = engine->count - 1; i >= 0; i--) {
         struct ash_generation *generation = engine->running[i];
@@ -241,5 +248,25 @@ enum ash_status ash_engine_step(struct ash_engine *engine, bool *busy)
         else if (generation->taken > 0)
             ash_generation_fail(generation, status);
     }
+    return status;
+}
+
+enum ash_status ash_engine_step(struct ash_engine *engine, bool *busy)
+{
+    const bool apart = engine->options.plan != engine->options.prompts;
+    enum ash_status status = ASH_OK, waits = ASH_OK;
+    int32_t ran = 0;
+    end_canceled(engine);
+    *busy = engine->count > 0;
+    for (int32_t i = 0; i < engine->count; i++)
+        if (engine->running[i]->begin_s == 0)
+            engine->running[i]->begin_s = ash_generate_now_s();
+    for (int kind = ANSWERS; kind <= (apart ? PROMPTS : ANSWERS) && status == ASH_OK; kind++) {
+        status = step(engine, apart ? kind : BOTH, &waits);
+        ran += engine->batch.tokens;
+    }
+    /* One without pages waits for others to end; if nobody can go on, the youngest gives way. */
+    if (ran == 0 && engine->count > 0 && waits != ASH_OK)
+        ash_generation_fail(engine->running[engine->count - 1], waits);
     return status;
 }

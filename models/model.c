@@ -118,6 +118,7 @@ static enum ash_status is_fast_with_bf16(
     ASH_TRY(ash_tensor_init(ASH_BF16, 4, cache, &args.in[1]));
     args.in[2] = args.in[1];
     args.out = args.in[0];
+    args.prompts = true; /* that is where it matters most */
     struct ash_loaded *loaded = NULL;
     enum ash_status status = device->driver->load(device, &ash_op_attention, &args, &loaded);
     *out = status == ASH_OK && !loaded->fallback;
@@ -152,7 +153,34 @@ static enum ash_status build_graph(struct ash_model *model, struct ash_graph *gr
     return ASH_OK;
 }
 
-static enum ash_status try_plan(struct ash_model *model, const struct ash_graph *graph,
+/* Prompts get a plan of their own where the device has other kernels for them. Only on a device alone: what
+ * several share would have to be split the same way. */
+static enum ash_status make_prompts(
+    struct ash_model *model, const struct ash_graph *graph, struct ash_plan_options *options)
+{
+    struct ash_plan *prompts;
+    model->prompts = model->plan;
+    if (options->device_count > 1)
+        return ASH_OK;
+    options->answers = model->plan;
+    options->progress = NULL;
+    ASH_TRY(ash_plan_create(graph, options, &prompts));
+    if (ash_plan_is_same(prompts, model->plan))
+        ash_plan_destroy(prompts);
+    else
+        model->prompts = prompts;
+    return ASH_OK;
+}
+
+static void drop_plans(struct ash_model *model)
+{
+    if (model->prompts != model->plan)
+        ash_plan_destroy(model->prompts);
+    ash_plan_destroy(model->plan);
+    model->plan = model->prompts = NULL;
+}
+
+static enum ash_status try_plans(struct ash_model *model, const struct ash_graph *graph,
     const struct ash_model_options *options, int32_t *failed)
 {
     struct loading loading = { .model = model, .load = &options->load };
@@ -162,33 +190,36 @@ static enum ash_status try_plan(struct ash_model *model, const struct ash_graph 
         .context = model->context };
     int32_t *placement;
     ASH_TRY(ash_devices_place(&model->devices, &placing, &placement));
-    enum ash_status status = ash_plan_create(graph,
-        &(struct ash_plan_options){
-            .devices = model->devices.device,
-            .device_count = model->devices.count,
-            .placement = placement,
-            .failed_out = failed,
-            .no_fusion = options->no_fusion,
-            .in_place_bytes = IN_PLACE_BYTES,
-            .trace = options->trace,
-            .progress = on_progress,
-            .release = on_release,
-            .context = &loading,
-        },
-        &model->plan);
+    struct ash_plan_options plan = {
+        .devices = model->devices.device,
+        .device_count = model->devices.count,
+        .placement = placement,
+        .failed_out = failed,
+        .no_fusion = options->no_fusion,
+        .in_place_bytes = IN_PLACE_BYTES,
+        .trace = options->trace,
+        .progress = on_progress,
+        .release = on_release,
+        .context = &loading,
+    };
+    enum ash_status status = ash_plan_create(graph, &plan, &model->plan);
+    if (status == ASH_OK)
+        status = make_prompts(model, graph, &plan);
+    if (status != ASH_OK)
+        drop_plans(model);
     ash_free(placement);
     return status;
 }
 
 /* Again without a device that fails, and with less on one that is full, as long as there is a way. */
-static enum ash_status make_plan(
+static enum ash_status make_plans(
     struct ash_model *model, const struct ash_graph *graph, const struct ash_model_options *options)
 {
     enum ash_status status;
     int32_t failed;
     do {
         failed = -1;
-        status = try_plan(model, graph, options, &failed);
+        status = try_plans(model, graph, options, &failed);
     } while (status != ASH_OK && ash_devices_give_way(&model->devices, status, failed));
     return status;
 }
@@ -204,7 +235,7 @@ static enum ash_status load_weights(
         return ASH_OK;
     }
     if (status == ASH_OK)
-        status = make_plan(model, graph, options);
+        status = make_plans(model, graph, options);
     ash_graph_destroy(graph);
     ash_gguf_release_all(model->file);
     if (status == ASH_OK) /* half of it may be another model's */
@@ -218,6 +249,7 @@ static enum ash_status make_engine(struct ash_model *model)
     return ash_engine_create(
         &(struct ash_engine_options){
             .plan = model->plan,
+            .prompts = model->prompts,
             .logits = model->logits,
             .tokenizer = model->tokenizer,
             .cache = model->cache,
@@ -306,7 +338,7 @@ void ash_model_destroy(struct ash_model *model)
         return;
     ash_engine_destroy(model->engine);
     ash_kv_cache_destroy(model->cache);
-    ash_plan_destroy(model->plan);
+    drop_plans(model);
     ash_graph_destroy(model->graph);
     ash_template_destroy(model->chat);
     ash_tokenizer_destroy(model->tokenizer);

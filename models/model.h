@@ -26,9 +26,10 @@ struct ash_model {
     struct ash_template *chat; /* the file's, or ChatML; NULL where the file's cannot be used: */
     enum ash_status chat_status;
     char chat_error[320];
-    bool chat_is_fallback;   /* the file carries none */
-    struct ash_plan *plan;   /* NULL if graph_only */
-    struct ash_graph *graph; /* NULL unless graph_only */
+    bool chat_is_fallback;    /* the file carries none */
+    struct ash_plan *plan;    /* of answers; NULL if graph_only */
+    struct ash_plan *prompts; /* of prompts: one of their own, or the same */
+    struct ash_graph *graph;  /* NULL unless graph_only */
     ash_value logits;
     struct ash_kv_cache *cache;
     struct ash_engine *engine;

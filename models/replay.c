@@ -7,6 +7,7 @@
 
 struct ash_replay {
     struct ash_model *model;
+    struct ash_plan *plan;      /* that the batch is for */
     struct ash_kv_sequence *kv; /* (sequences) */
     int32_t sequences;
     struct ash_batch batch; /* its arrays are the ones below */
@@ -74,8 +75,9 @@ void ash_replay_destroy(struct ash_replay *replay)
     ash_free(replay);
 }
 
-void ash_replay_begin(struct ash_replay *replay)
+void ash_replay_begin(struct ash_replay *replay, bool prompts)
 {
+    replay->plan = prompts ? replay->model->prompts : replay->model->plan;
     replay->batch.tokens = replay->batch.spans = replay->batch.outputs = 0;
 }
 
@@ -109,9 +111,8 @@ enum ash_status ash_replay_add(struct ash_replay *replay, int32_t sequence, int3
 
 enum ash_status ash_replay_run(struct ash_replay *replay, const float **logits)
 {
-    struct ash_model *model = replay->model;
-    ASH_TRY(ash_plan_run(model->plan, &replay->batch));
+    ASH_TRY(ash_plan_run(replay->plan, &replay->batch));
     if (logits)
-        *logits = ash_plan_output(model->plan, model->logits)->data;
+        *logits = ash_plan_output(replay->plan, replay->model->logits)->data;
     return ASH_OK;
 }

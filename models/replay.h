@@ -16,8 +16,8 @@ enum ash_status ash_replay_create(
     struct ash_model *model, int32_t sequences, int32_t positions, struct ash_replay **out);
 void ash_replay_destroy(struct ash_replay *replay); /* takes NULL */
 
-/* Empties the batch that is being put together. */
-void ash_replay_begin(struct ash_replay *replay);
+/* Empties the batch that is being put together: of prompts, or of answers. */
+void ash_replay_begin(struct ash_replay *replay, bool prompts);
 
 /*
  * Adds `count` tokens of `sequence` at `first_position` to the batch; each sequence once, in any order.

@@ -31,7 +31,7 @@ enum { ASH_KV_AUTO = -1 }; /* the device's choice between F16 and BF16 */
 enum ash_speculate { ASH_SPECULATE_AUTO, ASH_SPECULATE_OFF };
 
 /* How the CPU chooses among the kernels that it can run. */
-enum ash_kernel_choice { ASH_KERNELS_MEASURED, ASH_KERNELS_PROMPTS, ASH_KERNELS_LISTED };
+enum ash_kernel_choice { ASH_KERNELS_MEASURED, ASH_KERNELS_LISTED };
 
 enum ash_color { ASH_COLOR_AUTO, ASH_COLOR_ALWAYS, ASH_COLOR_NEVER };
 

@@ -27,6 +27,7 @@ struct ash_args {
     struct ash_tensor out;                /* rank 0 = nothing but in-place updates */
     const void *params;                   /* struct ash_<op>_params of the operator, or NULL */
     const struct ash_batch *batch;        /* NULL while planning and for operators that need none */
+    bool prompts; /* while planning: wanted for batches of prompts, else for token after token */
 };
 
 /* The work of one call, for the planner's cost model and the benchmark's roofline. */

@@ -60,6 +60,11 @@ enum ash_status ash_trace_add_device(struct ash_trace *trace, const char *name, 
     ASH_TRY(ASH_GROW(trace->device, trace->device_capacity, trace->device_count));
     struct device *device = &trace->device[trace->device_count];
     snprintf(device->name, sizeof device->name, "%s", name);
+    for (size_t i = 0; i < trace->device_count; i++)
+        if (strcmp(trace->device[i].name, device->name) == 0) {
+            *out = (int)i;
+            return ASH_OK;
+        }
     *out = (int)trace->device_count++;
     return ASH_OK;
 }
@@ -81,6 +86,11 @@ enum ash_status ash_trace_add_lane(
     struct ash_trace *trace, int device, const char *name, struct ash_trace_lane **out)
 {
     assert(device >= 0 && (size_t)device < trace->device_count);
+    for (size_t i = 0; i < trace->lane_count; i++)
+        if (trace->lane[i]->device == device && strncmp(trace->lane[i]->name, name, NAME_BYTES - 1) == 0) {
+            *out = trace->lane[i];
+            return ASH_OK;
+        }
     ASH_TRY(ASH_GROW(trace->lane, trace->lane_capacity, trace->lane_count));
     struct ash_trace_lane *lane = new_lane(trace->spans_per_lane);
     if (!lane)

@@ -10,7 +10,7 @@
 
 struct ash_args plan_args(const struct ash_plan *plan, const struct plan_node *node)
 {
-    struct ash_args args = { .params = node->params };
+    struct ash_args args = { .params = node->params, .prompts = plan->answers != NULL };
     for (int i = 0; i < ASH_MAX_INPUTS; i++)
         if (node->in[i] != ASH_NO_VALUE) {
             args.in[i] = plan->value[node->in[i]].tensor;
@@ -274,6 +274,15 @@ struct ash_place ash_plan_state(const struct ash_plan *plan, ash_value value)
     return plan->value[value].place;
 }
 
+bool ash_plan_is_same(const struct ash_plan *a, const struct ash_plan *b)
+{
+    bool same = a->nodes == b->nodes;
+    for (size_t i = 0; same && i < a->nodes; i++)
+        same = a->node[i].op == b->node[i].op &&
+               strcmp(a->node[i].loaded->kernel, b->node[i].loaded->kernel) == 0;
+    return same;
+}
+
 /* ---- The life of a plan ---- */
 
 static enum ash_status take_devices(struct ash_plan *plan, const struct ash_plan_options *options)
@@ -287,6 +296,7 @@ static enum ash_status take_devices(struct ash_plan *plan, const struct ash_plan
     for (int32_t i = 0; i < plan->devices; i++)
         plan->device[i].device = options->devices[i];
     plan->trace = options->trace;
+    plan->answers = options->answers;
     return ASH_OK;
 }
 
@@ -364,6 +374,7 @@ void ash_plan_destroy(struct ash_plan *plan)
     }
     for (int32_t i = 0; i < plan->output_count; i++)
         ash_free(plan->output[i].copy.host);
+    ash_free(plan->upload);
     ash_free(plan->segment);
     ash_free(plan->output);
     ash_free(plan->step);

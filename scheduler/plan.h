@@ -27,6 +27,13 @@ struct ash_plan_options {
     /* By node of the graph: which of `devices` runs it. Nodes of one state share a device, unless it is
      * scratch to all of them. Borrowed for the call; NULL = the first runs all. */
     const int32_t *placement;
+    /*
+     * NULL, or a plan of the same graph in the same placement: this one is for batches of prompts then, with
+     * kernels chosen for many tokens at a time, and that one for answers, token after token. Weights (where
+     * both want one layout) and states are that one's, which must outlive this one. What a sequence's results
+     * are may hang on which of its tokens ran in which of the two, on nothing else.
+     */
+    const struct ash_plan *answers;
     bool no_fusion;  /* one step a node, as written; for tests and comparisons */
     bool no_sharing; /* each result in memory of its own; likewise */
     /* Plain weights smaller than this are copied even where the device could read them in place: each
@@ -71,6 +78,9 @@ enum ash_status ash_plan_run(struct ash_plan *plan, const struct ash_batch *batc
  * it was none's. */
 int32_t ash_plan_failed(const struct ash_plan *plan);
 
+/* Whether both take the same kernels for every step: then one of them is enough. */
+bool ash_plan_is_same(const struct ash_plan *a, const struct ash_plan *b);
+
 /* An output after a replay, in host memory, with as many rows as the batch wanted; valid until the next
  * replay. NULL if `value` was not marked as one. */
 const struct ash_tensor *ash_plan_output(const struct ash_plan *plan, ash_value value);
@@ -82,7 +92,8 @@ struct ash_place ash_plan_state(const struct ash_plan *plan, ash_value value);
 struct ash_plan_summary {
     int32_t nodes; /* of the graph */
     int32_t steps, phases;
-    uint64_t weight_bytes; /* uploaded, in the kernels' layouts */
+    uint64_t
+        weight_bytes; /* uploaded, in the kernels' layouts; those of the plan for answers, too */
     uint64_t mapped_bytes; /* weights used where they lie */
     uint64_t state_bytes;
     uint64_t arena_bytes;

@@ -67,8 +67,20 @@ struct plan_segment {
         staging; /* of a copy between devices whose memory the host reaches of neither */
 };
 
+/* One weight in one layout on one device; steps that want the same share it. */
+struct plan_upload {
+    ash_value value;
+    int32_t device;
+    size_t node; /* the first that wants it, at this input */
+    int input;
+    bool packed;
+    size_t offset_bytes, size_bytes; /* in the device's memory for weights */
+    bool last;                       /* of its weight: its data is not needed afterwards */
+};
+
 struct ash_plan {
     int64_t tokens, outputs;
+    const struct ash_plan *answers; /* as in the options */
     struct plan_value *value;
     size_t values, value_capacity;
     struct plan_node *node; /* once phases are set: in the order of the steps */
@@ -82,6 +94,8 @@ struct ash_plan {
     int32_t output_count;
     int32_t failed;           /* the device that the last error came from; -1 = none */
     struct ash_loaded copied; /* of every copy */
+    struct plan_upload *upload;
+    size_t uploads, upload_capacity;
     struct ash_trace *trace;
     size_t in_place_bytes; /* as in the options */
     struct ash_plan_summary summary;

@@ -6,23 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One weight in one layout on one device; steps that want the same share it. */
-struct upload {
-    ash_value value;
-    int32_t device;
-    size_t node; /* the first that wants it, at this input */
-    int input;
-    bool packed;
-    size_t offset_bytes, size_bytes;
-    bool last; /* of its weight: its data is not needed afterwards */
-};
-
-struct uploads {
-    struct upload *item;
-    size_t count, capacity;
-    size_t *total_bytes; /* by device */
-};
-
 /* Data in a file may lie at any offset; kernels read plain weights by their elements. */
 enum { ELEMENT_ALIGNMENT = 4 };
 
@@ -34,11 +17,13 @@ static bool is_read_in_place(const struct ash_plan *plan, const struct plan_devi
            (uintptr_t)weight->data % ELEMENT_ALIGNMENT == 0;
 }
 
-static bool is_packed_alike(const struct plan_node *a, const struct plan_node *b)
+/* Kernels may have a layout in common; those that do not say how they pack have none but their own. */
+static bool is_packed_alike(const struct ash_loaded *a, const struct ash_loaded *b)
 {
-    return a->op == b->op && a->loaded->packed_input == b->loaded->packed_input &&
-           a->loaded->packed_bytes == b->loaded->packed_bytes &&
-           strcmp(a->loaded->kernel, b->loaded->kernel) == 0;
+    if (a->packed_input != b->packed_input || a->packed_bytes != b->packed_bytes)
+        return false;
+    return a->layout && b->layout ? a->layout->pack == b->layout->pack
+                                  : strcmp(a->kernel, b->kernel) == 0;
 }
 
 static bool is_packed(const struct plan_node *node, int input)
@@ -46,27 +31,27 @@ static bool is_packed(const struct plan_node *node, int input)
     return input > 0 && node->loaded->packed_input == input;
 }
 
-static const struct upload *find_upload(
-    const struct ash_plan *plan, const struct uploads *uploads, const struct upload *like)
+static const struct plan_upload *find_upload(
+    const struct ash_plan *plan, const struct plan_node *reader, const struct plan_upload *like)
 {
-    for (size_t i = 0; i < uploads->count; i++) {
-        const struct upload *item = &uploads->item[i];
+    for (size_t i = 0; i < plan->uploads; i++) {
+        const struct plan_upload *item = &plan->upload[i];
+        const struct plan_node *node = &plan->node[item->node];
         if (item->value == like->value && item->device == like->device &&
             item->packed == like->packed &&
-            (!like->packed || is_packed_alike(&plan->node[item->node], &plan->node[like->node])))
+            (!like->packed ||
+                (node->op == reader->op && is_packed_alike(node->loaded, reader->loaded))))
             return item;
     }
     return NULL;
 }
 
 /* A packed copy of the weight that a step can read row by row, instead of a plain one of its own. */
-static const struct upload *find_readable(
-    const struct ash_plan *plan, const struct uploads *uploads, const struct upload *like)
+static const struct plan_upload *find_readable(
+    const struct ash_plan *plan, const struct plan_node *reader, const struct plan_upload *like)
 {
-    const struct plan_node *reader = &plan->node[like->node];
-    for (size_t i = 0; i < uploads->count && reader->loaded->reads_packed && like->input == 0;
-         i++) {
-        const struct upload *item = &uploads->item[i];
+    for (size_t i = 0; i < plan->uploads && reader->loaded->reads_packed && like->input == 0; i++) {
+        const struct plan_upload *item = &plan->upload[i];
         if (item->value == like->value && item->device == like->device && item->packed &&
             plan->node[item->node].loaded->layout)
             return item;
@@ -74,53 +59,77 @@ static const struct upload *find_readable(
     return NULL;
 }
 
-static enum ash_status add_upload(struct ash_plan *plan, struct uploads *uploads,
-    struct upload *wanted, const struct upload **out)
+/* The step reads input i where `plan`, this one or the one for answers, has it. Memory of this one is not
+ * there yet: give_memory() completes those. */
+static void read_upload(
+    const struct ash_plan *plan, const struct plan_upload *upload, struct ash_step *step, int i)
+{
+    const struct ash_buffer *weights = plan->device[upload->device].weights;
+    if (upload->packed)
+        step->args.in[i].layout = plan->node[upload->node].loaded->layout;
+    step->in[i].offset_bytes = upload->offset_bytes;
+    step->in[i].buffer = plan->device[upload->device].weights;
+    if (weights && weights->host)
+        step->args.in[i].data = (char *)weights->host + upload->offset_bytes;
+}
+
+static enum ash_status add_upload(struct ash_plan *plan, struct plan_upload *wanted,
+    size_t *total_bytes, const struct plan_upload **out)
 {
     const struct plan_node *node = &plan->node[wanted->node];
-    size_t *total = &uploads->total_bytes[node->device];
     wanted->size_bytes = wanted->packed ? node->loaded->packed_bytes
                                         : ash_tensor_bytes(&plan->value[wanted->value].tensor);
-    wanted->offset_bytes = *total;
-    *total += plan_aligned(wanted->size_bytes);
-    ASH_TRY(ASH_GROW(uploads->item, uploads->capacity, uploads->count));
-    uploads->item[uploads->count] = *wanted;
-    *out = &uploads->item[uploads->count++];
+    wanted->offset_bytes = total_bytes[node->device];
+    total_bytes[node->device] += plan_aligned(wanted->size_bytes);
+    ASH_TRY(ASH_GROW(plan->upload, plan->upload_capacity, plan->uploads));
+    plan->upload[plan->uploads] = *wanted;
+    *out = &plan->upload[plan->uploads++];
     return ASH_OK;
 }
 
+/* The plan that has the weight already, in a form that the step can read; *out NULL if none has. */
+static const struct ash_plan *find_any(const struct ash_plan *plan, const struct plan_node *reader,
+    const struct plan_upload *wanted, const struct plan_upload **out)
+{
+    const struct ash_plan *at[] = { plan->answers, plan };
+    for (int i = 0; i < 2; i++) {
+        *out = at[i] ? find_readable(at[i], reader, wanted) : NULL;
+        if (at[i] && !*out)
+            *out = find_upload(at[i], reader, wanted);
+        if (*out)
+            return at[i];
+    }
+    return plan;
+}
+
 /* Notes that node `index` reads a weight as input i, and where that will lie. */
-static enum ash_status add_use(struct ash_plan *plan, struct uploads *uploads, size_t index, int i)
+static enum ash_status add_use(struct ash_plan *plan, size_t *total_bytes, size_t index, int i)
 {
     const struct plan_node *node = &plan->node[index];
     struct plan_value *value = &plan->value[node->in[i]];
     struct ash_step *step = &plan->step[index];
-    struct upload wanted = { .value = node->in[i],
+    struct plan_upload wanted = { .value = node->in[i],
         .device = node->device,
         .node = index,
         .input = i,
         .packed = is_packed(node, i) };
-    const struct upload *found = find_readable(plan, uploads, &wanted);
-    if (found) {
-        step->args.in[i].layout = plan->node[found->node].loaded->layout;
-    } else if (is_read_in_place(plan, &plan->device[node->device], &value->tensor, wanted.packed)) {
+    const struct plan_upload *found;
+    const struct ash_plan *owner = find_any(plan, node, &wanted, &found);
+    if (!found &&
+        is_read_in_place(plan, &plan->device[node->device], &value->tensor, wanted.packed)) {
         step->args.in[i].data = value->tensor.data;
         plan->summary.mapped_bytes += value->mapped ? 0 : ash_tensor_bytes(&value->tensor);
         value->mapped = true;
         return ASH_OK;
-    } else {
-        found = find_upload(plan, uploads, &wanted);
-        if (!found)
-            ASH_TRY(add_upload(plan, uploads, &wanted, &found));
-        if (wanted.packed)
-            step->args.in[i].layout = node->loaded->layout;
     }
-    step->in[i].offset_bytes = found->offset_bytes;
+    if (!found)
+        ASH_TRY(add_upload(plan, &wanted, total_bytes, &found));
+    read_upload(owner, found, step, i);
     return ASH_OK;
 }
 
 /* Packed uses first: plain ones may then share their memory. */
-static enum ash_status add_uses(struct ash_plan *plan, struct uploads *uploads)
+static enum ash_status add_uses(struct ash_plan *plan, size_t *total_bytes)
 {
     for (int packed = 1; packed >= 0; packed--)
         for (size_t n = 0; n < plan->nodes; n++)
@@ -134,7 +143,7 @@ static enum ash_status add_uses(struct ash_plan *plan, struct uploads *uploads)
                         "%s: the kernel %s of %s takes a weight as input %d, not something computed",
                         node->name, node->loaded->kernel, node->op->name, i);
                 if (is_weight)
-                    ASH_TRY(add_use(plan, uploads, n, i));
+                    ASH_TRY(add_use(plan, total_bytes, n, i));
             }
     return ASH_OK;
 }
@@ -143,7 +152,7 @@ static enum ash_status add_uses(struct ash_plan *plan, struct uploads *uploads)
  * never more than all the weights. */
 static int by_size(const void *a, const void *b)
 {
-    const struct upload *x = a, *y = b;
+    const struct plan_upload *x = a, *y = b;
     if (x->size_bytes != y->size_bytes)
         return x->size_bytes < y->size_bytes ? 1 : -1;
     return x->offset_bytes < y->offset_bytes ? -1 : 1;
@@ -162,7 +171,7 @@ static enum ash_status give_memory(struct ash_plan *plan, int32_t index, size_t 
             ash_value in = plan->node[n].in[i];
             struct ash_step *step = &plan->step[n];
             if (in == ASH_NO_VALUE || plan->value[in].kind != ASH_VALUE_WEIGHT ||
-                step->args.in[i].data)
+                step->args.in[i].data || step->in[i].buffer)
                 continue;
             step->in[i].buffer = device->weights;
             if (device->weights->host)
@@ -172,23 +181,20 @@ static enum ash_status give_memory(struct ash_plan *plan, int32_t index, size_t 
 }
 
 /* Marks the last upload of each weight that no step reads where it lies. */
-static void mark_last(struct ash_plan *plan, struct uploads *uploads)
+static void mark_last(struct ash_plan *plan)
 {
-    for (size_t i = uploads->count; i-- > 0;) {
-        struct plan_value *value = &plan->value[uploads->item[i].value];
-        uploads->item[i].last = !value->mapped && !value->released;
+    for (size_t i = plan->uploads; i-- > 0;) {
+        struct plan_value *value = &plan->value[plan->upload[i].value];
+        plan->upload[i].last = !value->mapped && !value->released;
         value->released = true;
     }
 }
 
-static enum ash_status upload_all(
-    struct ash_plan *plan, const struct uploads *uploads, const struct ash_plan_options *options)
+static enum ash_status upload_all(struct ash_plan *plan, const struct ash_plan_options *options)
 {
-    uint64_t done = 0, total = 0;
-    for (int32_t i = 0; i < plan->devices; i++)
-        total += uploads->total_bytes[i];
-    for (size_t i = 0; i < uploads->count; i++) {
-        const struct upload *item = &uploads->item[i];
+    uint64_t done = 0, total = plan->summary.weight_bytes;
+    for (size_t i = 0; i < plan->uploads; i++) {
+        const struct plan_upload *item = &plan->upload[i];
         const struct plan_device *device = &plan->device[item->device];
         const struct plan_node *node = &plan->node[item->node];
         const struct ash_tensor *weight = &plan->value[item->value].tensor;
@@ -202,29 +208,29 @@ static enum ash_status upload_all(
         if (item->last && options->release)
             options->release(options->context, weight);
     }
-    if (uploads->count && options->progress && !options->progress(options->context, done, total))
+    if (plan->uploads && options->progress && !options->progress(options->context, done, total))
         return ash_fail(ASH_ERR_CANCELED, "stopped when all weights were loaded");
     return ASH_OK;
 }
 
 enum ash_status plan_add_weights(struct ash_plan *plan, const struct ash_plan_options *options)
 {
-    struct uploads uploads = { .total_bytes =
-                                   ash_alloc_array((size_t)plan->devices, sizeof(size_t)) };
-    if (!uploads.total_bytes)
+    size_t *total_bytes = ash_alloc_array((size_t)plan->devices, sizeof *total_bytes);
+    if (!total_bytes)
         return ash_fail_memory((size_t)plan->devices * sizeof(size_t), "weights");
     plan->in_place_bytes = options->in_place_bytes;
-    enum ash_status status = add_uses(plan, &uploads);
+    enum ash_status status = add_uses(plan, total_bytes);
     for (int32_t i = 0; i < plan->devices && status == ASH_OK; i++)
-        status = give_memory(plan, i, uploads.total_bytes[i]);
+        status = give_memory(plan, i, total_bytes[i]);
     if (status == ASH_OK) {
-        if (uploads.count)
-            qsort(uploads.item, uploads.count, sizeof *uploads.item, by_size);
-        mark_last(plan, &uploads);
-        status = upload_all(plan, &uploads, options);
+        if (plan->uploads)
+            qsort(plan->upload, plan->uploads, sizeof *plan->upload, by_size);
+        mark_last(plan);
+        status = upload_all(plan, options);
     }
-    ash_free(uploads.item);
-    ash_free(uploads.total_bytes);
+    if (plan->answers)
+        plan->summary.weight_bytes += plan->answers->summary.weight_bytes;
+    ash_free(total_bytes);
     return status;
 }
 
@@ -240,6 +246,18 @@ static void set_states(struct ash_plan *plan, int32_t index)
             plan->step[n].in[i] = plan->value[in].place;
             plan->step[n].args.in[i].data = plan->value[in].tensor.data;
         }
+}
+
+static void share_states(struct ash_plan *plan)
+{
+    for (size_t i = 0; i < plan->values; i++)
+        if (plan->value[i].kind == ASH_VALUE_STATE) {
+            plan->value[i].place = plan->answers->value[i].place;
+            plan->value[i].tensor.data = plan->answers->value[i].tensor.data;
+        }
+    plan->summary.state_bytes = plan->answers->summary.state_bytes;
+    for (int32_t i = 0; i < plan->devices; i++)
+        set_states(plan, i);
 }
 
 /* Memory for the states of one device. */
@@ -270,7 +288,9 @@ static enum ash_status add_states(struct ash_plan *plan, int32_t index)
 
 enum ash_status plan_add_states(struct ash_plan *plan)
 {
-    for (int32_t i = 0; i < plan->devices; i++)
+    if (plan->answers)
+        share_states(plan);
+    for (int32_t i = 0; i < plan->devices && !plan->answers; i++)
         ASH_TRY(add_states(plan, i));
     return ASH_OK;
 }

@@ -63,8 +63,7 @@ static enum ash_status cpu_open(
     enum ash_status status = self->ahead ? ash_team_create(&options, &self->team)
                                          : ash_fail_memory(sizeof *self->ahead, "a device");
     if (status == ASH_OK && config && config->kernels != ASH_KERNELS_LISTED)
-        status = ash_ranking_create(
-            info->name, config->cache_dir, config->kernels == ASH_KERNELS_PROMPTS, &self->ranking);
+        status = ash_ranking_create(info->name, config->cache_dir, &self->ranking);
     if (status != ASH_OK) {
         cpu_close(&self->base);
         return status;

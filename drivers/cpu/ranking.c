@@ -8,18 +8,16 @@
 
 #include <stdio.h>
 
-int64_t ash_ranked_turn_ns(const struct ash_ranking *ranking, const struct ash_ranked *item)
+/* Timing wavers: a tenth less is faster, anything above that is not. */
+static bool is_clearly_less(int64_t a_ns, int64_t b_ns)
 {
-    return item->prefill_ns * (ASH_RANKING_PROMPT / ASH_RANKING_PIECE) +
-           item->decode_ns * (ranking->prompts ? 0 : ASH_RANKING_ANSWER);
+    return a_ns < b_ns / 10 * 9;
 }
 
-/* Timing wavers: below a tenth, what is listed first stays first. */
-static bool is_clearly_faster(
-    const struct ash_ranking *ranking, const struct ash_ranked *a, const struct ash_ranked *b)
+/* What is listed first stays first unless another one is clearly faster. */
+static bool goes_before(const struct ash_ranked *a, const struct ash_ranked *b)
 {
-    return a->op == b->op && a->type == b->type &&
-           ash_ranked_turn_ns(ranking, a) < ash_ranked_turn_ns(ranking, b) / 10 * 9;
+    return a->op == b->op && a->type == b->type && is_clearly_less(a->decode_ns, b->decode_ns);
 }
 
 static void sort(struct ash_ranking *ranking)
@@ -27,7 +25,7 @@ static void sort(struct ash_ranking *ranking)
     for (int i = 1; i < ranking->count; i++) {
         struct ash_ranked item = ranking->item[i];
         int at = i;
-        for (; at > 0 && is_clearly_faster(ranking, &item, &ranking->item[at - 1]); at--)
+        for (; at > 0 && goes_before(&item, &ranking->item[at - 1]); at--)
             ranking->item[at] = ranking->item[at - 1];
         ranking->item[at] = item;
     }
@@ -57,7 +55,7 @@ static enum ash_status fill(
 }
 
 enum ash_status ash_ranking_create(
-    const char *processor, const char *cache_dir, bool prompts, struct ash_ranking **out)
+    const char *processor, const char *cache_dir, struct ash_ranking **out)
 {
     char features[512], build[128];
     struct ranking_key key = { .processor = processor,
@@ -69,7 +67,6 @@ enum ash_status ash_ranking_create(
     enum ash_status status =
         complete ? ASH_OK : ash_fail_memory(sizeof *ranking, "a ranking of kernels");
     if (status == ASH_OK) {
-        ranking->prompts = prompts;
         ranking_list(ranking, ash_cpu_features());
         snprintf(ranking->how, sizeof ranking->how, "as listed: there is no choice here");
         if (ranking->count > 0)
@@ -85,14 +82,49 @@ enum ash_status ash_ranking_create(
     return ASH_OK;
 }
 
+static bool has_layout_of(const struct ash_kernel *a, const struct ash_kernel *b)
+{
+    return a->packed_input == b->packed_input && a->pack == b->pack;
+}
+
+/* What is taken of one operator and type, whatever the shapes (`args` NULL) or for those at hand. */
+struct choice {
+    const struct ash_ranked *answers, *prompts;
+};
+
+static struct choice choose(const struct ash_ranking *ranking, const struct ash_op *op,
+    enum ash_type type, const struct ash_args *args, uint64_t features)
+{
+    struct choice choice = { 0 };
+    for (int i = 0; ranking && i < ranking->count; i++) {
+        const struct ash_ranked *item = &ranking->item[i];
+        if (item->op != op || item->type != type ||
+            (args && !ash_kernel_runs(item->kernel, args, features)))
+            continue;
+        if (!choice.answers)
+            choice.answers = choice.prompts = item;
+        else if (has_layout_of(item->kernel, choice.answers->kernel) &&
+                 item->prefill_ns < choice.prompts->prefill_ns)
+            choice.prompts = item;
+    }
+    if (choice.answers && !is_clearly_less(choice.prompts->prefill_ns, choice.answers->prefill_ns))
+        choice.prompts = choice.answers;
+    return choice;
+}
+
 const struct ash_kernel *ash_ranking_choose(const struct ash_ranking *ranking,
     const struct ash_op *op, const struct ash_args *args, uint64_t features)
 {
-    for (int i = 0; ranking && i < ranking->count; i++) {
-        const struct ash_ranked *item = &ranking->item[i];
-        if (item->op == op && item->type == args->in[1].type &&
-            ash_kernel_runs(item->kernel, args, features))
-            return item->kernel;
-    }
-    return ash_op_choose(op, args, features);
+    struct choice choice = choose(ranking, op, args->in[1].type, args, features);
+    if (!choice.answers)
+        return ash_op_choose(op, args, features);
+    return args->prompts ? choice.prompts->kernel : choice.answers->kernel;
+}
+
+const char *ash_ranked_use(const struct ash_ranking *ranking, const struct ash_ranked *item)
+{
+    struct choice choice = choose(ranking, item->op, item->type, NULL, 0);
+    if (item == choice.answers)
+        return item == choice.prompts ? "both" : "answers";
+    return item == choice.prompts ? "prompts" : "";
 }

@@ -9,15 +9,14 @@
  * Tables of kernels stand in the order of our experience, and processors differ: a bf16 dot product was
  * seen at half the rate of fp32 on one and at twice on another. So every kernel of the operators that
  * take nearly all of a model's time (matmul, attention) is run on two samples of work, a token with
- * weights or cache from memory and a piece of a prompt, with one thread, and the one with the best time
- * for a whole turn is taken: for every batch alike, as kernels may differ in the last bits.
+ * weights or cache from memory and a piece of a prompt, with one thread. The first decides for answers,
+ * the second for prompts: for batches of any size alike, as kernels may differ in the last bits.
  *
  * Threads: read-only once created.
  */
 enum {
-    ASH_RANKING_PROMPT = 512, /* tokens of the turn that kernels are compared by: the prompt's, */
-    ASH_RANKING_ANSWER = 128, /* and the answer's, one by one */
-    ASH_RANKING_PIECE = 128,  /* tokens of the prefill sample */
+    ASH_RANKING_DEPTH = 512, /* positions of a sample's sequence */
+    ASH_RANKING_PIECE = 256, /* tokens of the prefill sample */
     ASH_RANKING_MOST = 96,
 };
 
@@ -32,9 +31,9 @@ struct ash_ranked {
 struct ash_ranking {
     char
         how[320]; /* "measured, kept in FILE", "read from FILE", "as listed: FILE: No space left" */
-    bool prompts; /* compared by the prompt's time alone */
     int count;    /* 0 = take kernels as they are listed */
-    struct ash_ranked item[ASH_RANKING_MOST]; /* the best of an operator and type first */
+    struct ash_ranked
+        item[ASH_RANKING_MOST]; /* the best of an operator and type for answers first */
 };
 
 /*
@@ -45,14 +44,18 @@ struct ash_ranking {
  * nowhere), kernels are taken as listed: measuring at every start could give one kernel today and
  * another tomorrow. *out->how says so.
  *
- * `prompts`: only the prompt's time counts (retrieval, classification); the file is the same. The caller owns *out (ash_free()). ASH_ERR_NO_MEMORY.
+ * The caller owns *out (ash_free()). ASH_ERR_NO_MEMORY.
  */
 enum ash_status ash_ranking_create(
-    const char *processor, const char *cache_dir, bool prompts, struct ash_ranking **out);
+    const char *processor, const char *cache_dir, struct ash_ranking **out);
 
-/* As ash_op_choose(), the best-ranked one first. `ranking` may be NULL: as listed. */
+/*
+ * As ash_op_choose(), the best-ranked one first. For prompts (args->prompts): the one that is clearly
+ * faster there than the one for answers and reads the same layout of weights, if there is one; so that
+ * weights are held once. `ranking` may be NULL: as listed, for both alike.
+ */
 const struct ash_kernel *ash_ranking_choose(const struct ash_ranking *ranking,
     const struct ash_op *op, const struct ash_args *args, uint64_t features);
 
-/* What kernels are compared by: nanoseconds of the samples, as often as a turn has them. */
-int64_t ash_ranked_turn_ns(const struct ash_ranking *ranking, const struct ash_ranked *item);
+/* What an item is taken for, unless it does not take the shapes: "answers", "prompts", "both" or "". */
+const char *ash_ranked_use(const struct ash_ranking *ranking, const struct ash_ranked *item);

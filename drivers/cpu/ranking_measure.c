@@ -25,7 +25,7 @@ enum {
     HEADS = 8,
     KV_HEADS = 2,
     HEAD_SIZE = 64,
-    PAGES = ASH_RANKING_PROMPT / ASH_PAGE_POSITIONS,
+    PAGES = ASH_RANKING_DEPTH / ASH_PAGE_POSITIONS,
     FILLING = 0x3c,
     LINE_BYTES = 64,
     ROUNDS = 2, /* through everything: a neighbour is rarely busy at both times */
@@ -205,14 +205,14 @@ static int64_t time_runs(const struct ash_op *op, const struct ash_kernel *kerne
     return median_ns > 0 ? median_ns : 1;
 }
 
-/* `tokens` at the end of a sequence of ASH_RANKING_PROMPT positions. */
+/* `tokens` at the end of a sequence of ASH_RANKING_DEPTH positions. */
 static enum ash_status measure_sample(struct ash_pool *pool, const struct sample *sample,
     const struct ash_ranked *item, int32_t tokens, int64_t *least_ns)
 {
     int32_t page[PAGES], zero[ASH_RANKING_PIECE] = { 0 };
     for (int32_t p = 0; p < PAGES; p++)
         page[p] = p;
-    struct ash_span span = { 0, tokens, ASH_RANKING_PROMPT - tokens, page };
+    struct ash_span span = { 0, tokens, ASH_RANKING_DEPTH - tokens, page };
     struct ash_batch batch = { tokens, 1, 1, zero, zero, zero, &span };
     struct ash_args args;
     shape(sample, item->type, tokens, &args); /* it was listed: the shape is good */

@@ -90,13 +90,12 @@ static bool accepts_float(const struct ash_args *args)
     return args->out.type == ASH_F32 && args->in[0].type == ASH_F32 && is_float(args->in[1].type);
 }
 
-#define PACKED(function, suffix)                                                                   \
-    .name = #function, .grain = ASH_MATMUL_GROUP, .run = ash_matmul_##function, .packed_input = 1, \
-    .pack_bytes = ash_matmul_pack_bytes, .pack = ash_matmul_pack##suffix,                          \
-    .unpack_row = ash_matmul_unpack##suffix##_row
-#define KERNEL(feature, type, group, function)                                                     \
+#define KERNEL(feature, type, group, function, ...)                                                \
     {                                                                                              \
-        .needs = (feature), .activation = (type), .accepts = accepts_##group, PACKED(function, )   \
+        .name = #function, .needs = (feature), .activation = (type), .accepts = accepts_##group,   \
+        .grain = ASH_MATMUL_GROUP, .run = ash_matmul_##function, .packed_input = 1,                \
+        .pack_bytes = ash_matmul_pack_bytes, .pack = ash_matmul_pack,                              \
+        .unpack_row = ash_matmul_unpack_row, ##__VA_ARGS__                                         \
     }
 
 static const struct ash_kernel kernels[] = {
@@ -107,12 +106,8 @@ static const struct ash_kernel kernels[] = {
     KERNEL(ASH_CPU_AVX2, ASH_A8, quantised, avx2),
     KERNEL(ASH_CPU_AVX512, ASH_F32, float, avx512_float),
     KERNEL(ASH_CPU_AVX2, ASH_F32, float, avx2_float),
-    /* Coarser, and slower than memory at one token (README): last, so that it has to win a measurement. */
-    { .needs = ASH_CPU_AMX_BF16,
-        .activation = ASH_BF16,
-        .accepts = accepts_bf16,
-        .tolerance = 0.3,
-        PACKED(amxbf16, _rows) },
+    /* For prompts, where a measurement says so: coarser, and slower than memory at one token. */
+    KERNEL(ASH_CPU_AMX_BF16 | ASH_CPU_AVX512_BF16, ASH_BF16, bf16, amxbf16, .tolerance = 0.3),
 #endif
     { .run = NULL },
 };

@@ -2,147 +2,105 @@
 #pragma once
 
 /*
- * What the AMX matmul does to weights and activations before the tile unit sees them: blocks of 16
- * rows by 32 elements in BF16, either one row after the other (a first operand) or as 16 x 16 words of
- * two neighbouring elements, transposed (a second operand).
+ * What the matmul in BF16 does to weights before the tile unit sees them: a block of 16 rows by 32 elements
+ * becomes 16 vectors, each of two neighbouring elements of 16 rows, rounded to BF16.
  */
 #include <immintrin.h>
-#include <string.h>
 
 #include "kernels/matmul/matmul_internal.h"
 #include "kernels/unroll.h"
 
 enum { BLOCK = 32, GROUP = ASH_MATMUL_GROUP, BLOCK_WORDS = GROUP * GROUP };
 
-/* Two vectors of floats to nearest even; denormals become 0. */
-ASH_INLINE __m512i bf16_from(__m512 low, __m512 high)
-{
-    return (__m512i)_mm512_cvtne2ps_pbh(high, low);
-}
-
 ASH_INLINE __m512 floats_from_halves(const void *from)
 {
     return _mm512_cvtph_ps(_mm256_loadu_si256(from));
 }
 
-/*
- * A row of a Q4 block has 16 values: these are rounded, and the nibbles look them up. A lookup takes the
- * lowest five bits of a word, so both halves of its table are the same.
- */
-struct q4_tables {
-    __m256i row[GROUP];
-} __attribute__((aligned(64)));
-
-ASH_INLINE void make_q4_tables(const bool minimum, const uint8_t *factors, struct q4_tables *out)
+/* Words of one element of each operand: low halves and high ones. */
+ASH_INLINE __m512i interleave(__m512i halves)
 {
-    const __m512 steps = _mm512_add_ps(_mm512_set1_ps(minimum ? 0 : -8),
-        _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
-    float d[GROUP], m[GROUP];
-    _mm512_storeu_ps(d, floats_from_halves(factors));
-    if (minimum)
-        _mm512_storeu_ps(m, floats_from_halves(factors + 32));
-    __asm__ volatile(""
-                     : "+m"(d), "+m"(m)); /* broadcast from memory: shuffles are the bottleneck */
-    ASH_UNROLL
-    for (int r = 0; r < GROUP; r += 2) {
-        __m512 low = _mm512_mul_ps(steps, _mm512_set1_ps(d[r]));
-        __m512 high = _mm512_mul_ps(steps, _mm512_set1_ps(d[r + 1]));
-        if (minimum) {
-            low = _mm512_add_ps(low, _mm512_set1_ps(m[r]));
-            high = _mm512_add_ps(high, _mm512_set1_ps(m[r + 1]));
-        }
-        _mm512_storeu_si512(&out->row[r], bf16_from(low, high));
-    }
-    __asm__ volatile("" : "+m"(*out));
+    const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9,
+        24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    return _mm512_permutexvar_epi16(order, halves);
+}
+
+/* Pair `pair` of the block; to nearest even, denormals become 0. */
+ASH_INLINE void store_pair(__m512 even, __m512 odd, int pair, uint32_t out[BLOCK_WORDS])
+{
+    __m512i halves = (__m512i)_mm512_cvtne2ps_pbh(odd, even);
+    _mm512_storeu_si512(out + pair * GROUP, interleave(halves));
+}
+
+/* The nibbles from bit `shift` on, as numbers of their rows: a lookup takes the lowest four bits. */
+ASH_INLINE __m512 nibbles(const bool minimum, __m512i quants, int shift, __m512 d, __m512 m)
+{
+    const __m512 from_0 = _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __m512 from_minus_8 =
+        _mm512_setr_ps(-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7);
+    __m512 q = _mm512_permutexvar_ps(
+        _mm512_srli_epi32(quants, (unsigned)shift), minimum ? from_0 : from_minus_8);
+    return minimum ? _mm512_fmadd_ps(q, d, m) : _mm512_mul_ps(q, d);
 }
 
 ASH_INLINE void expand_q4(
-    const bool minimum, const uint8_t *quants, const uint8_t *factors, __m512i out[GROUP])
+    const bool minimum, const uint8_t *quants, const uint8_t *factors, uint32_t out[BLOCK_WORDS])
 {
-    struct q4_tables tables;
-    make_q4_tables(minimum, factors, &tables);
+    __m512 d = floats_from_halves(factors);
+    __m512 m = minimum ? floats_from_halves(factors + 32) : d;
     ASH_UNROLL
-    for (int i = 0; i < GROUP; i += 4) {
-        __m512i q[4]; /* a byte further is a shift by 8: only the lowest bits of a word count */
-        q[0] = _mm512_loadu_si512(quants + 16 * i);
-        q[1] = _mm512_srli_epi16(q[0], 4);
-        q[2] = _mm512_loadu_si512(quants + 16 * i + 1);
-        q[3] = _mm512_srli_epi16(q[2], 4);
+    for (int j = 0; j < 4; j++) {
+        __m512i q = _mm512_loadu_si512(quants + 64 * j);
         ASH_UNROLL
-        for (int j = 0; j < 4; j++)
-            out[i + j] = _mm512_permutexvar_epi16(
-                q[j], _mm512_broadcast_i64x4(_mm256_load_si256(&tables.row[i + j])));
+        for (int i = 0; i < 4; i++) { /* elements 4j, 4j + 2, 16 + 4j, 18 + 4j, and the next ones */
+            int shift = i % 2 * 16 + i / 2 * 4;
+            store_pair(nibbles(minimum, q, shift, d, m), nibbles(minimum, q, shift + 8, d, m),
+                i / 2 * 8 + 2 * j + i % 2, out);
+        }
     }
 }
 
-ASH_INLINE void expand_q8(const uint8_t *quants, const uint8_t *factors, __m512i out[GROUP])
+/* Byte `index` of every word as a number: 128 more than the quant was. */
+ASH_INLINE __m512 bytes(__m512i quants, int index)
 {
-    float d[GROUP];
-    _mm512_storeu_ps(d, floats_from_halves(factors));
-    __asm__ volatile("" : "+m"(d));
+    __m512i low = _mm512_srli_epi32(quants, (unsigned)(8 * index));
+    return _mm512_cvtepi32_ps(_mm512_and_si512(low, _mm512_set1_epi32(255)));
+}
+
+/* d * (q + 128) - 128 * d is exact: 11 bits by 8. */
+ASH_INLINE void expand_q8(const uint8_t *quants, const uint8_t *factors, uint32_t out[BLOCK_WORDS])
+{
+    __m512 d = floats_from_halves(factors), m = _mm512_mul_ps(d, _mm512_set1_ps(-128));
     ASH_UNROLL
-    for (int r = 0; r < GROUP; r++) {
-        const __m128i *half = (const __m128i *)(const void *)(quants + BLOCK * r);
-        __m512 low = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(half)));
-        __m512 high = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(half + 1)));
-        out[r] = bf16_from(
-            _mm512_mul_ps(low, _mm512_set1_ps(d[r])), _mm512_mul_ps(high, _mm512_set1_ps(d[r])));
+    for (int j = 0; j < 8; j++) {
+        __m512i q = _mm512_loadu_si512(quants + 64 * j);
+        ASH_UNROLL
+        for (int i = 0; i < 2; i++)
+            store_pair(_mm512_fmadd_ps(bytes(q, 2 * i), d, m),
+                _mm512_fmadd_ps(bytes(q, 2 * i + 1), d, m), 2 * j + i, out);
     }
 }
 
-/* A group of weights: 16 rows in the layout of matmul_internal.h. */
-struct group {
-    const uint8_t *quants, *factors;
-};
-
-ASH_INLINE struct group group_at(const enum ash_type type, const uint8_t *at, int64_t blocks)
+ASH_INLINE void expand_bf16(const uint8_t *weights, uint32_t out[BLOCK_WORDS])
 {
-    return (struct group){ at, at + blocks * ash_matmul_rows_quant_bytes(type) };
+    ASH_UNROLL
+    for (int pair = 0; pair < BLOCK / 2; pair++)
+        _mm512_storeu_si512(
+            out + pair * GROUP, interleave(_mm512_loadu_si512(weights + 64 * pair)));
 }
 
-/* One block of it as rows of BF16. */
-ASH_INLINE void expand(
-    const enum ash_type type, const struct group *group, int64_t block, __m512i out[GROUP])
+/* Block `block` of a group of 16 rows, which has `blocks` of them. */
+ASH_INLINE void expand(const enum ash_type type, const uint8_t *group, int64_t blocks,
+    int64_t block, uint32_t out[BLOCK_WORDS])
 {
-    const uint8_t *quants = group->quants + block * ash_matmul_rows_quant_bytes(type);
+    const uint8_t *quants = group + block * ash_matmul_quant_bytes(type);
+    const uint8_t *factors = group + blocks * ash_matmul_quant_bytes(type);
     if (type == ASH_Q4_0)
-        expand_q4(false, quants, group->factors + block * 32, out);
+        expand_q4(false, quants, factors + block * 32, out);
     else if (type == ASH_Q4_1)
-        expand_q4(true, quants, group->factors + block * 64, out);
+        expand_q4(true, quants, factors + block * 64, out);
     else if (type == ASH_Q8_0)
-        expand_q8(quants, group->factors + block * 32, out);
+        expand_q8(quants, factors + block * 32, out);
     else
-        memcpy(out, quants, 64 * GROUP);
-}
-
-/* Words [4 column, 4 column + 4) of rows `row`, `row` + 4, + 8 and + 12. */
-ASH_INLINE __m512i load_corner(const char *rows[GROUP], int row, int column)
-{
-    __m512i lanes = _mm512_castsi128_si512(
-        _mm_loadu_si128((const __m128i *)(const void *)(rows[row] + 16 * column)));
-    ASH_UNROLL
-    for (int i = 1; i < 4; i++)
-        lanes = _mm512_mask_broadcast_i32x4(lanes, (__mmask16)(15 << 4 * i),
-            _mm_loadu_si128((const __m128i *)(const void *)(rows[row + 4 * i] + 16 * column)));
-    return lanes;
-}
-
-/*
- * 16 rows of 16 words, transposed. Blocks of 4 by 4 words are loaded to where they go, which takes no
- * shuffle; shuffles turn them.
- */
-ASH_INLINE void transpose(const char *rows[GROUP], uint32_t out[BLOCK_WORDS])
-{
-    ASH_UNROLL
-    for (int column = 0; column < 4; column++) {
-        __m512i a = load_corner(rows, 0, column), b = load_corner(rows, 1, column);
-        __m512i c = load_corner(rows, 2, column), d = load_corner(rows, 3, column);
-        __m512i ab_low = _mm512_unpacklo_epi32(a, b), ab_high = _mm512_unpackhi_epi32(a, b);
-        __m512i cd_low = _mm512_unpacklo_epi32(c, d), cd_high = _mm512_unpackhi_epi32(c, d);
-        uint32_t *to = out + 4 * GROUP * column;
-        _mm512_storeu_si512(to, _mm512_unpacklo_epi64(ab_low, cd_low));
-        _mm512_storeu_si512(to + GROUP, _mm512_unpackhi_epi64(ab_low, cd_low));
-        _mm512_storeu_si512(to + 2 * GROUP, _mm512_unpacklo_epi64(ab_high, cd_high));
-        _mm512_storeu_si512(to + 3 * GROUP, _mm512_unpackhi_epi64(ab_high, cd_high));
-    }
+        expand_bf16(group + block * 2 * BLOCK * GROUP, out);
 }

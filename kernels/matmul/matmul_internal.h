@@ -40,24 +40,6 @@ static inline int64_t ash_matmul_group_bytes(enum ash_type type, int64_t columns
     return (bytes + ASH_MATMUL_ALIGNMENT - 1) / ASH_MATMUL_ALIGNMENT * ASH_MATMUL_ALIGNMENT;
 }
 
-/*
- * The other packed layout, of the kernel whose weights become BF16: groups of 16 rows again, each row's
- * elements of a block of 32 together. The quants of all blocks, then their factors as above.
- *   quants   BF16, Q8_0: 16 rows of 32 elements, as the file has them.
- *            Q4_x: 4 vectors of 32 words; nibble j (from the lowest) of word k in vector i is element k
- *            of row 4i + j.
- * Of the same size.
- */
-void ash_matmul_pack_rows(
-    const struct ash_tensor *weight, int64_t first_row, int64_t last_row, void *out);
-void ash_matmul_unpack_rows_row(const struct ash_tensor *weight, int64_t row, float *out);
-
-/* Of one block of 16 rows. */
-static inline int64_t ash_matmul_rows_quant_bytes(enum ash_type type)
-{
-    return type == ASH_BF16 ? 1024 : ash_matmul_quant_bytes(type);
-}
-
 /* Row n of a (T, N) addend starts at addend + t * addend_stride; 0 for a (N) one; NULL if none. */
 struct ash_matmul_epilogue {
     float *out;
@@ -79,7 +61,7 @@ static inline struct ash_matmul_epilogue ash_matmul_epilogue(const struct ash_ar
 
 void ash_matmul_ref(const struct ash_args *args);
 
-/* x in BF16, weights in rows. */
+/* x in BF16. */
 void ash_matmul_amxbf16(const struct ash_args *args, int64_t first_row, int64_t last_row);
 
 /* Quantised weights, x in A8. */

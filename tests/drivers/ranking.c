@@ -38,8 +38,7 @@ TestSuite(ranking, .init = open_folder, .fini = close_folder);
 static struct ash_ranking *create(const char *processor, const char *directory)
 {
     struct ash_ranking *ranking = NULL;
-    cr_assert_eq(
-        ash_ranking_create(processor, directory, false, &ranking), ASH_OK, "%s", ash_error());
+    cr_assert_eq(ash_ranking_create(processor, directory, &ranking), ASH_OK, "%s", ash_error());
     return ranking;
 }
 
@@ -66,17 +65,11 @@ Test(ranking, is_measured_once_and_then_read)
         const struct ash_ranked *item = &first->item[i];
         cr_assert(item->decode_ns > 0 && item->prefill_ns > 0);
         cr_assert(i == 0 || !is_same_choice(item - 1, item) ||
-                  ash_ranked_turn_ns(first, item - 1) < ash_ranked_turn_ns(first, item) / 8 * 10);
+                  item[-1].decode_ns < item->decode_ns / 8 * 10);
     }
-    struct ash_ranking *second = create("A processor", folder), *prompts;
+    struct ash_ranking *second = create("A processor", folder);
     cr_assert(strstr(second->how, "read from"), "%s", second->how);
     cr_assert_arr_eq(second->item, first->item, sizeof first->item);
-    cr_assert_eq(ash_ranking_create("A processor", folder, true, &prompts), ASH_OK);
-    for (int i = 1; i < prompts->count; i++)
-        cr_assert(!is_same_choice(&prompts->item[i - 1], &prompts->item[i]) ||
-                      prompts->item[i - 1].prefill_ns < prompts->item[i].prefill_ns / 8 * 10,
-            "the file's figures, compared by prompts alone");
-    ash_free(prompts);
     ash_free(first);
     ash_free(second);
 }
@@ -182,6 +175,45 @@ Test(ranking, the_best_one_that_runs_is_chosen)
     cr_assert(!left || (left->needs & without) != without);
 }
 
+/* The second kernel of the first type is faster for prompts by `percent`, and slower for answers. */
+static const struct ash_kernel *chosen(bool prompts, int percent, const char *use_of_first)
+{
+    struct ash_args args = matmul(listed.item[0].type);
+    struct ash_ranking ranking = { .count = 2, .item = { listed.item[0], listed.item[1] } };
+    ranking.item[0].decode_ns = 1000;
+    ranking.item[1].decode_ns = 2000;
+    ranking.item[0].prefill_ns = 10000;
+    ranking.item[1].prefill_ns = 10000 - 100 * percent;
+    args.prompts = prompts;
+    const struct ash_kernel *kernel =
+        ash_ranking_choose(&ranking, &ash_op_matmul, &args, ash_cpu_features());
+    cr_expect_str_eq(ash_ranked_use(&ranking, &ranking.item[0]), use_of_first);
+    return kernel;
+}
+
+Test(ranking, prompts_have_a_kernel_of_their_own_where_that_is_clearly_faster)
+{
+    cr_expect_eq(chosen(true, 20, "answers"), listed.item[1].kernel);
+    cr_expect_eq(chosen(true, 5, "both"), listed.item[0].kernel);
+    cr_expect_eq(chosen(false, 20, "answers"), listed.item[0].kernel);
+}
+
+/* Weights are held once: a kernel that wants them in another layout is not for prompts only. */
+Test(ranking, another_layout_of_weights_is_not_taken_for_prompts)
+{
+    struct ash_args args = matmul(listed.item[0].type);
+    struct ash_kernel other = *listed.item[1].kernel;
+    struct ash_ranking ranking = { .count = 2, .item = { listed.item[0], listed.item[1] } };
+    ranking.item[0].decode_ns = ranking.item[1].decode_ns = 1000;
+    ranking.item[0].prefill_ns = 10000;
+    ranking.item[1].prefill_ns = 100;
+    ranking.item[1].kernel = &other;
+    other.packed_input = 0;
+    args.prompts = true;
+    cr_expect_eq(ash_ranking_choose(&ranking, &ash_op_matmul, &args, ash_cpu_features()),
+        listed.item[0].kernel);
+}
+
 /* The whole way: a ranking in the cache's folder decides what the driver loads. */
 static const char *loaded_kernel(const char *kernels)
 {
@@ -230,8 +262,7 @@ Test(ranking, without_a_folder_is_as_listed_and_writes_nothing)
 {
     struct ash_ranking *ranking;
     cr_assert_eq(chdir(folder), 0);
-    cr_assert_eq(
-        ash_ranking_create("A processor", NULL, false, &ranking), ASH_OK, "%s", ash_error());
+    cr_assert_eq(ash_ranking_create("A processor", NULL, &ranking), ASH_OK, "%s", ash_error());
     cr_assert_eq(ranking->count, 0);
     cr_expect(strncmp(ranking->how, "as listed", 9) == 0, "%s", ranking->how);
     cr_expect_neq(rmdir("(null)"), 0);
@@ -247,7 +278,7 @@ Test(ranking, survives_every_failed_allocation)
     for (int64_t n = 0; status != ASH_OK; n++) {
         struct ash_ranking *ranking = NULL;
         ash_memory_fail_from(n);
-        status = ash_ranking_create("A processor", folder, false, &ranking);
+        status = ash_ranking_create("A processor", folder, &ranking);
         ash_memory_fail_from(-1);
         cr_assert(status == ASH_OK || (status == ASH_ERR_NO_MEMORY && !ranking), "%s", ash_error());
         ash_free(ranking);

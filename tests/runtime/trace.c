@@ -115,8 +115,10 @@ Test(trace, threads_record_into_their_lanes_without_an_allocation)
     pthread_t thread[4];
     cr_assert_eq(ash_trace_create(SPANS / 2, &trace), ASH_OK);
     cr_assert_eq(ash_trace_add_device(trace, "cpu", &device), ASH_OK);
-    for (int i = 0; i < 4; i++)
-        cr_assert_eq(ash_trace_add_lane(trace, device, "worker", &lane[i]), ASH_OK);
+    for (int i = 0; i < 4; i++) {
+        const char name[] = { (char)('0' + i), '\0' };
+        cr_assert_eq(ash_trace_add_lane(trace, device, name, &lane[i]), ASH_OK);
+    }
     ash_memory_fail_from(INT64_MAX - 1);
     for (int i = 0; i < 4; i++)
         pthread_create(&thread[i], NULL, record_many, lane[i]);

@@ -75,7 +75,7 @@ static enum ash_status prefill(
     while (done.sequence < point->sequences) {
         int32_t first = done.sequence;
         struct ash_batch batch = next_batch(bench, point, &done);
-        ash_replay_begin(replay);
+        ash_replay_begin(replay, true);
         for (int32_t i = 0; i < batch.spans; i++) {
             const struct ash_span *span = &batch.span[i];
             int32_t from = span->first_position, end = from + span->tokens;
@@ -92,7 +92,7 @@ static enum ash_status decode(const struct bench *bench, struct ash_replay *repl
     const struct bench_point *point, int32_t steps)
 {
     for (int32_t at = point->depth; at < point->depth + steps; at++) {
-        ash_replay_begin(replay);
+        ash_replay_begin(replay, false);
         for (int32_t s = 0; s < point->sequences; s++)
             ASH_TRY(ash_replay_add(replay, s, at, bench->token + at, 1, 1));
         ASH_TRY(ash_replay_run(replay, NULL));
@@ -127,10 +127,9 @@ static uint64_t needs_of(const struct ash_step *step)
     return 0;
 }
 
-static enum ash_status add_work(
-    const struct bench *bench, const struct ash_batch *batch, double times, struct work *out)
+static enum ash_status add_work(const struct bench *bench, const struct ash_plan *plan,
+    const struct ash_batch *batch, double times, struct work *out)
 {
-    const struct ash_plan *plan = bench->loaded.model->plan;
     struct ash_plan_summary summary;
     ash_plan_summary(plan, &summary);
     for (int32_t i = 0; i < summary.steps; i++) {
@@ -160,7 +159,7 @@ static enum ash_status decode_work(
         .spans = point->sequences,
         .token_span = bench->span_of,
         .span = bench->span };
-    return add_work(bench, &batch, point->tokens, out);
+    return add_work(bench, bench->loaded.model->plan, &batch, point->tokens, out);
 }
 
 static enum ash_status prefill_work(
@@ -169,7 +168,7 @@ static enum ash_status prefill_work(
     struct prefilled done = { 0 };
     while (done.sequence < point->sequences) {
         struct ash_batch batch = next_batch(bench, point, &done);
-        ASH_TRY(add_work(bench, &batch, 1, out));
+        ASH_TRY(add_work(bench, bench->loaded.model->prompts, &batch, 1, out));
     }
     return ASH_OK;
 }

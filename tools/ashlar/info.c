@@ -62,8 +62,7 @@ static const struct ash_column kernel_columns[] = {
     { "KERNEL", "kernel", ASH_ALIGN_LEFT },
     { "TOKEN us", "token_us", ASH_ALIGN_RIGHT },
     { "PREFILL us", "prefill_us", ASH_ALIGN_RIGHT },
-    { "TURN ms", "turn_ms", ASH_ALIGN_RIGHT },
-    { "TAKEN", "taken", ASH_ALIGN_LEFT },
+    { "TAKEN FOR", "taken_for", ASH_ALIGN_LEFT },
 };
 
 static const char *text_or_none(const char *text)
@@ -136,16 +135,15 @@ static enum ash_status measure(int64_t threads, struct findings *findings)
     return ASH_OK;
 }
 
-static void add_kernel(struct ash_table *table, const struct ash_ranking *ranking,
-    const struct ash_ranked *item, bool taken)
+static void add_kernel(
+    struct ash_table *table, const struct ash_ranking *ranking, const struct ash_ranked *item)
 {
     ash_table_text(table, item->op->name);
     ash_table_text(table, ash_type_info(item->type)->name);
     ash_table_text(table, item->kernel->name);
     ash_table_real(table, (double)item->decode_ns * 1e-3, 1);
     ash_table_real(table, (double)item->prefill_ns * 1e-3, 1);
-    ash_table_real(table, (double)ash_ranked_turn_ns(ranking, item) * 1e-6, 2);
-    ash_table_boolean(table, taken);
+    ash_table_text(table, ash_ranked_use(ranking, item));
 }
 
 /* Which kernels a model would be given, under the name by which the CPU's driver knows the processor. */
@@ -154,14 +152,12 @@ static enum ash_status find_kernels(const struct ash_config *config, struct find
     struct ash_device_info cpu;
     int count;
     ASH_TRY(ash_driver_cpu.probe(findings->topology, &cpu, 1, &count));
-    ASH_TRY(ash_ranking_create(
-        cpu.name, config->cache_dir, config->kernels == ASH_KERNELS_PROMPTS, &findings->ranking));
+    ASH_TRY(ash_ranking_create(cpu.name, config->cache_dir, &findings->ranking));
     ASH_TRY(ash_table_create(
         kernel_columns, sizeof kernel_columns / sizeof *kernel_columns, &findings->kernels));
     const struct ash_ranked *item = findings->ranking->item, *end = item + findings->ranking->count;
     for (const struct ash_ranked *at = item; at < end; at++)
-        add_kernel(findings->kernels, findings->ranking, at,
-            at == item || at[-1].op != at->op || at[-1].type != at->type);
+        add_kernel(findings->kernels, findings->ranking, at);
     return ASH_OK;
 }
 

@@ -37,7 +37,7 @@ static enum ash_status score_chunk(struct ash_replay *replay, const struct ash_m
         int32_t from = at > first ? at : first; /* the first position whose logits count */
         int32_t outputs = at + count > from ? at + count - from : 0;
         const float *logits;
-        ash_replay_begin(replay);
+        ash_replay_begin(replay, true);
         ASH_TRY(ash_replay_add(replay, 0, at, token + at, count, outputs));
         ASH_TRY(ash_replay_run(replay, &logits));
         for (int32_t i = 0; i < outputs && from + i + 1 < length; i++) {

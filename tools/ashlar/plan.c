@@ -106,7 +106,7 @@ static enum ash_status run(struct ash_cli *cli)
     if (options->measure)
         ASH_TRY(measure(cli, &view));
     ASH_TRY(ash_load(cli, &(struct ash_model_options){ .plan_only = true }, &loaded));
-    view.plan = loaded.model->plan;
+    view.plan = options->tokens == 1 ? loaded.model->plan : loaded.model->prompts;
     view.title = loaded.name;
     enum ash_status status = show_batch(cli, loaded.model, &view);
     ash_unload(&loaded);
@@ -116,7 +116,9 @@ static enum ash_status run(struct ash_cli *cli)
 static const struct ash_option options[] = {
     { "tokens", 0, ASH_OPTION_INTEGER, offsetof(struct options, tokens), "N", 0, INT32_MAX,
         .fallback = "0",
-        .help = "tokens of the batch whose work is counted; 0 = the largest batch" },
+        .help =
+            "tokens of the batch whose work is counted; 0 = the largest batch; 1 shows the plan of "
+            "answers, more that of prompts" },
     { "depth", 0, ASH_OPTION_INTEGER, offsetof(struct options, depth), "N", 0, INT32_MAX,
         .fallback = "0", .help = "positions that are in the cache before it" },
     { "measure", 0, ASH_OPTION_SWITCH, offsetof(struct options, measure),

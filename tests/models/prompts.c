@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Prompts with kernels of their own: what a sequence says hangs on its own tokens all the same. */
+#include "drivers/cpu/cpu.h"
+#include "drivers/cpu/ranking_internal.h"
+#include "models/model.h"
+#include "models/synthesize.h"
+#include "runtime/build.h"
+#include "runtime/cpu.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static char folder[] = "/tmp/ashlar-prompts-XXXXXX", path[64];
+static struct ash_runtime *runtime;
+static struct ash_model *model;
+
+static void make_model(void)
+{
+    struct ash_gguf *tokenizer;
+    char from[1024];
+    snprintf(from, sizeof from, "%s/models/llama/tied.gguf", getenv("ASHLAR_TEST_DATA"));
+    cr_assert_eq(ash_gguf_open(from, &tokenizer), ASH_OK, "%s", ash_error());
+    struct ash_synthesis what = { .shape = { .name = "tiny",
+                                      .architecture = "llama",
+                                      .layers = 2,
+                                      .channels = 64,
+                                      .feed_forward = 96,
+                                      .heads = 4,
+                                      .kv_heads = 2,
+                                      .head_size = 16,
+                                      .context = 256,
+                                      .rope_base = 10000,
+                                      .norm_epsilon = 1e-5,
+                                      .tied = true },
+        .type = ASH_Q8_0,
+        .output_type = ASH_Q8_0,
+        .seed = 7,
+        .tokenizer = tokenizer };
+    cr_assert_eq(ash_synthesize(&what, path), ASH_OK, "%s", ash_error());
+    ash_gguf_close(tokenizer);
+}
+
+/* A ranking by which the first kernel of a list is the best for answers, and the last for prompts. */
+static void make_ranking(void)
+{
+    static struct ash_ranking ranking;
+    char features[512], build[128];
+    struct ash_device_info info;
+    int count;
+    cr_assert_eq(ash_driver_cpu.probe(NULL, &info, 1, &count), ASH_OK);
+    struct ranking_key here = { info.name,
+        ash_cpu_describe(ash_cpu_features(), features, sizeof features),
+        ash_build_describe(build, sizeof build) };
+    ranking_list(&ranking, ash_cpu_features());
+    if (ranking.count == 0)
+        cr_skip_test("this processor leaves no choice of kernels");
+    for (int i = 0; i < ranking.count; i++) {
+        ranking.item[i].decode_ns = 1000;
+        ranking.item[i].prefill_ns = 1000000 >> i % 16;
+    }
+    char *file = ranking_path(folder, &here);
+    cr_assert_eq(ranking_write(&ranking, &here, file), ASH_OK, "%s", ash_error());
+    free(file);
+}
+
+static void set_up(void)
+{
+    cr_assert(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/made.gguf", folder);
+    make_model();
+    make_ranking();
+}
+
+static void tear_down(void)
+{
+    char command[64];
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    cr_assert_eq(system(command), 0);
+}
+
+TestSuite(prompts, .init = set_up, .fini = tear_down, .timeout = 120);
+
+static void open_model(const char *kernels, const char *batch_tokens, int32_t sessions)
+{
+    struct ash_setting_value settings[] = { { "device", "cpu" }, { "threads", "2" },
+        { "context", "256" }, { "batch_tokens", batch_tokens }, { "cache_dir", folder },
+        { "kernels", kernels } };
+    cr_assert_eq(ash_runtime_create(settings, 6, &runtime), ASH_OK, "%s", ash_error());
+    struct ash_load_options options = { .sessions = sessions };
+    cr_assert_eq(ash_model_load(runtime, path, &options, &model), ASH_OK, "%s", ash_error());
+}
+
+static void close_model(void)
+{
+    ash_model_destroy(model);
+    ash_runtime_destroy(runtime);
+}
+
+enum { CROWD = 6, ANSWER = 60 };
+
+/* What a sequence says after a prompt that `which` tells. */
+struct said {
+    int32_t token[256], prompt, count, cached;
+};
+
+static void make_prompt(int which, struct said *out)
+{
+    out->prompt = 1 + which * 13;
+    for (int32_t i = 0; i < out->prompt; i++)
+        out->token[i] = (i * 7 + which * 13) % 90;
+}
+
+static struct ash_generation *begin(const struct said *said)
+{
+    struct ash_generation *generation;
+    struct ash_generate_options options = {
+        .sampler = ASH_SAMPLER_DEFAULTS, .max_tokens = ANSWER, .ignore_end = true
+    };
+    options.sampler.seed = 11;
+    cr_assert_eq(
+        ash_engine_add(model->engine, said->token, said->prompt, &options, &generation), ASH_OK);
+    return generation;
+}
+
+static void end(struct ash_generation *generation, struct said *said)
+{
+    struct ash_usage usage;
+    bool busy = true;
+    while (busy)
+        cr_assert_eq(ash_engine_step(model->engine, &busy), ASH_OK, "%s", ash_error());
+    const int32_t *token = ash_generation_tokens(generation, &said->count);
+    memcpy(said->token, token, (size_t)said->count * sizeof *token);
+    ash_generation_usage(generation, &usage);
+    said->cached = usage.cached_tokens;
+    ash_generation_end(generation);
+}
+
+static void expect_same(const struct said *a, const struct said *b, const char *what)
+{
+    cr_assert_eq(a->count, b->count, "%s", what);
+    cr_assert_arr_eq(a->token, b->token, sizeof *a->token * (size_t)a->count, "%s", what);
+}
+
+Test(prompts, have_a_plan_of_their_own_that_holds_no_weight_again)
+{
+    struct ash_plan_summary answers, prompts;
+    open_model("measured", "24", 1);
+    cr_assert_neq(model->prompts, model->plan);
+    ash_plan_summary(model->plan, &answers);
+    ash_plan_summary(model->prompts, &prompts);
+    cr_expect_eq(prompts.weight_bytes, answers.weight_bytes);
+    cr_expect_eq(prompts.state_bytes, answers.state_bytes);
+    close_model();
+    open_model("listed", "24", 1);
+    cr_expect_eq(model->prompts, model->plan);
+    close_model();
+}
+
+Test(prompts, in_any_pieces_and_any_company_lead_to_the_same_answer)
+{
+    static const char *const pieces[] = { "6", "7", "32", "200" };
+    static struct said alone[CROWD], crowd[CROWD];
+    open_model("measured", "200", 1);
+    for (int i = 0; i < CROWD; i++) {
+        make_prompt(i, &alone[i]);
+        end(begin(&alone[i]), &alone[i]);
+    }
+    close_model();
+    for (int p = 0; p < 4; p++) {
+        struct ash_generation *generation[CROWD];
+        bool busy;
+        open_model("measured", pieces[p], CROWD);
+        for (int i = 0; i < CROWD; i++) {
+            make_prompt(i, &crowd[i]);
+            generation[i] = begin(&crowd[i]);
+            cr_assert_eq(ash_engine_step(model->engine, &busy), ASH_OK); /* they join one by one */
+        }
+        for (int i = 0; i < CROWD; i++) {
+            end(generation[i], &crowd[i]);
+            expect_same(&crowd[i], &alone[i], pieces[p]);
+        }
+        close_model();
+    }
+}
+
+/* The second turn of a conversation: its prompt holds the first one and what was answered. */
+static struct said second_turn(const char *kernels, bool after_the_first)
+{
+    static struct said first, second;
+    open_model(kernels, "32", 1);
+    make_prompt(5, &first);
+    end(begin(&first), &first);
+    second = first;
+    second.prompt = first.count;
+    if (!after_the_first) {
+        close_model();
+        open_model(kernels, "32", 1);
+    }
+    end(begin(&second), &second);
+    close_model();
+    return second;
+}
+
+Test(prompts, that_repeat_an_answer_do_not_read_its_cache)
+{
+    static struct said warm, cold;
+    warm = second_turn("measured", true);
+    cold = second_turn("measured", false);
+    cr_expect_eq(warm.cached, 66 / 32 * 32, "the first prompt's pages, and no more");
+    expect_same(&warm, &cold, "with and without the first turn");
+    warm = second_turn("listed", true);
+    cr_expect_eq(warm.cached, 125 / 32 * 32, "one plan: the answer's pages, too");
+}
