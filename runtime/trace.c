@@ -87,7 +87,8 @@ enum ash_status ash_trace_add_lane(
 {
     assert(device >= 0 && (size_t)device < trace->device_count);
     for (size_t i = 0; i < trace->lane_count; i++)
-        if (trace->lane[i]->device == device && strncmp(trace->lane[i]->name, name, NAME_BYTES - 1) == 0) {
+        if (trace->lane[i]->device == device &&
+            strncmp(trace->lane[i]->name, name, NAME_BYTES - 1) == 0) {
             *out = trace->lane[i];
             return ASH_OK;
         }

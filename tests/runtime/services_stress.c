@@ -72,7 +72,9 @@ int main(void)
         "histogram");
     for (int i = 0; i < WORKERS; i++) {
         worker[i] = shared;
-        must(ash_trace_add_lane(trace, device, "worker", &worker[i].lane) == ASH_OK, "lane");
+        char name[16];
+        snprintf(name, sizeof name, "worker %d", (int)i);
+        must(ash_trace_add_lane(trace, device, name, &worker[i].lane) == ASH_OK, "lane");
         must(pthread_create(&worker[i].thread, NULL, work, &worker[i]) == 0, "thread");
     }
     for (int i = 0; i < 20; i++)
