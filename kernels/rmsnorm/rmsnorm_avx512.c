@@ -64,8 +64,8 @@ void ash_rmsnorm_avx512(const struct ash_args *args, int64_t first_row, int64_t 
         if (args->out.type == ASH_A8)
             write_a8(x, weight, scale, columns, ash_a8_row(args->out.data, columns, row));
         else if (args->out.type == ASH_BF16)
-            write_plain(x, weight, scale, columns, ASH_BF16,
-                (uint16_t *)args->out.data + row * columns);
+            write_plain(
+                x, weight, scale, columns, ASH_BF16, (uint16_t *)args->out.data + row * columns);
         else
             write_plain(
                 x, weight, scale, columns, ASH_F32, (float *)args->out.data + row * columns);
