@@ -205,12 +205,12 @@ static bool is_lost(struct ash_device *device)
     return status == ASH_ERR_DEVICE;
 }
 
-static void drop(struct ash_model_devices *devices, int32_t index)
+static void drop(struct ash_model_devices *devices, int32_t index, const char *why)
 {
     const struct ash_device *device = devices->device[index];
-    size_t used = strlen(devices->lost);
-    snprintf(devices->lost + used, sizeof devices->lost - used, "%s%s:%d", used ? ", " : "",
-        device->driver->name, device->info.index);
+    snprintf(devices->lost, sizeof devices->lost,
+        "%s:%d was lost, the model went on without it: %s", device->driver->name,
+        device->info.index, why);
     devices->count--;
     devices->split = false;
     for (int32_t i = index; i < devices->count; i++) {
@@ -223,11 +223,13 @@ static void drop(struct ash_model_devices *devices, int32_t index)
 static bool drop_lost(struct ash_model_devices *devices, int32_t failed)
 {
     int32_t before = devices->count;
+    char why[256];
+    snprintf(why, sizeof why, "%s", ash_error());
     for (int32_t i = devices->count - 1; i >= 0 && devices->count > 1; i--)
         if (is_lost(devices->device[i]))
-            drop(devices, i);
+            drop(devices, i, why);
     if (devices->count == before && devices->count > 1 && failed >= 0)
-        drop(devices, failed);
+        drop(devices, failed, why);
     return devices->count < before;
 }
 

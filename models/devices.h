@@ -15,7 +15,7 @@ struct ash_model_devices {
     double memory_bytes[ASH_MAX_DEVICES]; /* that placement may fill */
     int32_t tries;                        /* how often it was made smaller */
     bool split;                           /* as --split says; not once a device has been lost */
-    char lost[128]; /* the names of those that were, "opencl:0, hip:1"; "" = none */
+    char lost[512]; /* why the last one that was lost was, for people; "" = none */
 };
 
 void ash_devices_begin(const struct ash_runtime *runtime, struct ash_model_devices *out);

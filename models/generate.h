@@ -32,6 +32,15 @@ struct ash_engine;
 
 /* What an engine runs on; borrowed, must outlive it. */
 struct ash_engine_options {
+    /*
+     * Asked when a batch has failed with `status`, ASH_ERR_DEVICE or ASH_ERR_NO_MEMORY: whether it could
+     * make other plans, which it then writes to *out in the place of the ones there. The engine computes
+     * all sequences again from their tokens, and none notices. Where it could not, *out may have no plan
+     * any more, and every later step fails. NULL = never.
+     */
+    bool (*recover)(void *context, enum ash_status status, struct ash_engine_options *out);
+    void *recover_context;
+
     struct ash_plan *plan;    /* of answers */
     struct ash_plan *prompts; /* of prompts, sharing the former's weights and states; or the same */
     ash_value logits;         /* (O, V), marked as an output of the plan's graph */

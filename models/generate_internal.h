@@ -57,6 +57,9 @@ double ash_generate_now_s(void);
 /* The chosen token joins the sequence and its text the answer, which that may finish. */
 enum ash_status ash_generation_accept(struct ash_generation *generation, int32_t token);
 
+/* generate_recover.c: whether a step that failed with `status` can be taken again, on another plan. */
+bool ash_engine_recover(struct ash_engine *engine, enum ash_status status);
+
 /* Both take it out of the engine's list. */
 enum ash_status ash_generation_close(struct ash_generation *generation, enum ash_finish how);
 void ash_generation_fail(struct ash_generation *generation, enum ash_status status);

@@ -224,6 +224,8 @@ static enum ash_status run_batch(struct ash_engine *engine, int kinds)
     const struct ash_engine_options *options = &engine->options;
     struct ash_plan *plan = kinds & ANSWERS ? options->plan : options->prompts;
     double begin_s = ash_generate_now_s();
+    if (!plan)
+        return ash_fail(ASH_ERR_DEVICE, "a device was lost, and the model does not run without it");
     ASH_TRY(ash_plan_run(plan, &engine->batch));
     engine->logits = ash_plan_output(plan, options->logits)->data;
     if (plan == options->plan && engine->batch.outputs == engine->batch.tokens)
@@ -240,6 +242,8 @@ static enum ash_status step(struct ash_engine *engine, int kinds, enum ash_statu
     if (engine->batch.tokens == 0)
         return ASH_OK;
     enum ash_status status = run_batch(engine, kinds);
+    if (status != ASH_OK && ash_engine_recover(engine, status))
+        return ASH_OK;
     /* From the end: a sequence that finishes leaves the list. */
     for (int32_t i = engine->count - 1; i >= 0; i--) {
         struct ash_generation *generation = engine->running[i];

@@ -224,12 +224,28 @@ void ash_kv_truncate(
         release(cache, sequence->page[--sequence->pages]);
 }
 
-void ash_kv_end(struct ash_kv_cache *cache, struct ash_kv_sequence *sequence)
+void ash_kv_drop(struct ash_kv_cache *cache, struct ash_kv_sequence *sequence)
 {
     while (sequence->pages > 0)
         release(cache, sequence->page[--sequence->pages]);
+    sequence->committed = 0;
+    sequence->prefix = 0;
+}
+
+void ash_kv_end(struct ash_kv_cache *cache, struct ash_kv_sequence *sequence)
+{
+    ash_kv_drop(cache, sequence);
     ash_free(sequence->page);
     *sequence = (struct ash_kv_sequence){ 0 };
+}
+
+void ash_kv_forget(struct ash_kv_cache *cache)
+{
+    assert(cache->held == 0);
+    for (int32_t i = 0; i < cache->pages; i++)
+        if (cache->page[i].id != 0)
+            forget(cache, i);
+    cache->known_idle = 0;
 }
 
 void ash_kv_usage(const struct ash_kv_cache *cache, struct ash_kv_usage *out)

@@ -63,6 +63,13 @@ void ash_kv_truncate(
 /* Gives all pages back and frees the sequence's table. A zeroed sequence is fine. */
 void ash_kv_end(struct ash_kv_cache *cache, struct ash_kv_sequence *sequence);
 
+/*
+ * After the memory behind the cache was lost: a sequence gives all its pages back, and is as at the
+ * beginning, with nothing cached; once all have, ash_kv_forget() forgets what the pages held.
+ */
+void ash_kv_drop(struct ash_kv_cache *cache, struct ash_kv_sequence *sequence);
+void ash_kv_forget(struct ash_kv_cache *cache);
+
 struct ash_kv_usage {
     int32_t pages;  /* of the cache */
     int32_t held;   /* by sequences; a shared page counts once */

@@ -243,11 +243,32 @@ static enum ash_status load_weights(
     return status;
 }
 
+/* Another plan, for the devices that are left: load_weights() says whether there is one. */
+static bool on_failure(void *context, enum ash_status failure, struct ash_engine_options *out)
+{
+    struct ash_model *model = context;
+    const struct ash_model_options options = {
+        .no_fusion = model->no_fusion, .trace = model->trace, .outputs = model->outputs
+    };
+    if (!model->plan ||
+        !ash_devices_give_way(&model->devices, failure, ash_plan_failed(model->plan)))
+        return false;
+    drop_plans(model);
+    enum ash_status status = load_weights(model, &options);
+    if (status != ASH_OK)
+        drop_plans(model);
+    out->plan = model->plan;
+    out->prompts = model->prompts;
+    return status == ASH_OK;
+}
+
 static enum ash_status make_engine(struct ash_model *model)
 {
     ASH_TRY(ash_kv_cache_create((int32_t)count_pages(model), model->context, &model->cache));
     return ash_engine_create(
         &(struct ash_engine_options){
+            .recover = on_failure,
+            .recover_context = model,
             .plan = model->plan,
             .prompts = model->prompts,
             .logits = model->logits,
@@ -298,8 +319,11 @@ enum ash_status ash_model_open_file(struct ash_runtime *runtime, struct ash_gguf
     }
     model->runtime = runtime;
     model->file = file;
+    options = options ? options : &defaults;
+    model->no_fusion = options->no_fusion;
+    model->trace = options->trace;
     ash_devices_begin(runtime, &model->devices);
-    enum ash_status status = load(model, options ? options : &defaults);
+    enum ash_status status = load(model, options);
     if (status == ASH_ERR_NOT_FOUND)
         status = ASH_ERR_FORMAT; /* what a file lacks is the file's fault: the model is here */
     if (status != ASH_OK) {

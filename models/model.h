@@ -37,6 +37,8 @@ struct ash_model {
     int32_t batch_tokens; /* the plan's largest T */
     int32_t outputs;      /* the plan's largest O */
     int32_t sequences;
+    bool no_fusion; /* as of loading, for plans that are made later: */
+    struct ash_trace *trace;
     enum ash_type kv_type; /* the setting's, or what auto came to */
 };
 

@@ -25,6 +25,7 @@ enum ash_status opencl_alloc(
 {
     struct opencl_device *self = (struct opencl_device *)device;
     cl_int code = CL_SUCCESS;
+    ASH_TRY(opencl_begin(self, NULL, 0));
     if (size_bytes > device->info.memory_bytes)
         return ash_fail_memory(size_bytes, "a buffer");
     struct opencl_buffer *buffer = ash_alloc_zero(sizeof *buffer);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/ashlar/load.h"
 
+#include "runtime/log.h"
 #include "runtime/memory.h"
 #include "runtime/trace.h"
 #include "tools/ashlar/progress.h"
@@ -63,6 +64,8 @@ enum ash_status ash_load(
 
 void ash_unload(struct ash_loaded_model *loaded)
 {
+    if (loaded->model && loaded->model->devices.lost[0])
+        ash_log(ASH_LOG_WARN, "%s", loaded->model->devices.lost);
     ash_model_destroy(loaded->model);
     ash_runtime_destroy(loaded->runtime);
     ash_free(loaded->name);
