@@ -6,9 +6,11 @@
 BUILD_PACKAGES=(gcc meson ninja-build pkg-config python3
     libcurl4-openssl-dev libedit-dev libhwloc-dev libjansson-dev libnuma-dev
     libssl-dev libyaml-dev libzip-dev opencl-c-headers)
+# Where there is an AMD card, what compiles its kernels.
+[ ! -e /dev/kfd ] || BUILD_PACKAGES+=(clang-22 lld-22)
 RUN_PACKAGES=(python3-pip ca-certificates)
 # shellcheck disable=SC2034 # check uses it
-TEST_PACKAGES=(clang clang-format git libclang-rt-14-dev libcriterion-dev mandoc
+TEST_PACKAGES=(clang clang-22 clang-format git libclang-rt-14-dev libcriterion-dev libmsgpack-dev lld-22 mandoc
     ocl-icd-libopencl1 oclgrind pocl-opencl-icd shellcheck)
 
 say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
