@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Whole models on every usable device but the processor: logits against a float64 reference
- * (tests/models/llama/make_tiny.py), and the same bits however a prompt is cut into steps.
+ * (tests/models/llama/make_tiny.py), the same bits however a prompt is cut into steps, and a real model
+ * against the reference operators.
  */
 #include "models/model.h"
 #include "runtime/memory.h"
@@ -216,4 +217,85 @@ Test(models, a_split_or_list_that_does_not_fit_is_refused)
         cr_assert(strstr(ash_error(), bad[i].message), "case %zu: %s", i, ash_error());
         ash_runtime_destroy(runtime);
     }
+}
+
+/* ---- A real model (ASHLAR_TEST_MODEL), greedy: as the reference operators have it ---- */
+
+enum { PROMPT = 5, ANSWER = 5, LONGEST = PROMPT + ANSWER };
+
+struct answer {
+    int32_t token[LONGEST];
+    float *logits; /* (ANSWER, V), each behind the token that it chooses */
+    int32_t vocabulary;
+};
+
+static int32_t best_of(const float *logits, int32_t vocabulary)
+{
+    int32_t best = 0;
+    for (int32_t v = 1; v < vocabulary; v++)
+        best = logits[v] > logits[best] ? v : best;
+    return best;
+}
+
+static void answer_greedily(const char *device, const char *path, struct answer *out)
+{
+    static const int32_t prompt[PROMPT] = { 504, 3575, 282, 4649, 314 };
+    struct ash_runtime *runtime;
+    struct ash_model *model;
+    struct ash_setting_value settings[] = { { "device", device }, { "batch_tokens", "16" },
+        { "kv_type", "f32" }, { "context", "512" } };
+    cr_assert_eq(ash_runtime_create(settings, 4, &runtime), ASH_OK, "%s", ash_error());
+    struct ash_model_options options = { .load = { .sessions = 1 }, .outputs = PROMPT };
+    cr_assert_eq(ash_model_open(runtime, path, &options, &model), ASH_OK, "%s", ash_error());
+    size_t row = (size_t)model->shape.vocabulary;
+    float *step = malloc(PROMPT * row * sizeof *step);
+    out->vocabulary = model->shape.vocabulary;
+    out->logits = malloc(ANSWER * row * sizeof *out->logits);
+    memcpy(out->token, prompt, sizeof prompt);
+    for (int32_t i = 0; i < ANSWER; i++) {
+        int32_t from = i ? PROMPT + i - 1 : 0, count = i ? 1 : PROMPT;
+        run_span(model, out->token, from, count, step);
+        memcpy(out->logits + (size_t)i * row, step + (size_t)(count - 1) * row, row * sizeof *step);
+        out->token[PROMPT + i] = best_of(step + (size_t)(count - 1) * row, out->vocabulary);
+    }
+    free(step);
+    ash_model_destroy(model);
+    ash_runtime_destroy(runtime);
+}
+
+static void compare_answers(
+    const char *device, const struct answer *found, const struct answer *expected)
+{
+    double worst = 0;
+    for (size_t i = 0; i < ANSWER * (size_t)expected->vocabulary; i++) {
+        double difference = __builtin_fabs((double)found->logits[i] - (double)expected->logits[i]);
+        worst = difference > worst || difference != difference ? difference : worst;
+    }
+    fprintf(stderr, "%s: %d tokens, logits off by %.3g at most\n", device, ANSWER, worst);
+    cr_assert_arr_eq(found->token, expected->token, sizeof found->token, "%s", device);
+    cr_assert(worst <= 1e-3, "%s: logits off by %g", device, worst);
+}
+
+Test(models, a_real_model_answers_alike_on_every_driver)
+{
+    const char *path = getenv("ASHLAR_TEST_MODEL");
+    if (!path || !path[0])
+        cr_skip_test("ASHLAR_TEST_MODEL does not name a model file");
+    struct ash_device_info info[MAX_DEVICES];
+    struct answer expected, found;
+    int count;
+    cr_assert_eq(ash_devices_probe(NULL, info, MAX_DEVICES, &count), ASH_OK, "%s", ash_error());
+    answer_greedily("null:0", path, &expected);
+    for (int i = 0; i < count; i++) {
+        char device[32];
+        const char *driver = info[i].driver->name;
+        snprintf(device, sizeof device, "%s:%d", driver, info[i].index);
+        if (!info[i].usable || info[i].index > 0 || strcmp(driver, "null") == 0 ||
+            strcmp(driver, "cpu") == 0) /* which rounds activations to 8 bits */
+            continue;
+        answer_greedily(device, path, &found);
+        compare_answers(device, &found, &expected);
+        free(found.logits);
+    }
+    free(expected.logits);
 }
