@@ -38,9 +38,16 @@ static inline struct ash_tensor ash_infer_like(const struct ash_tensor *in)
     return out;
 }
 
-/* Whether kernels that can write any type of activation can do so here. */
-static inline bool ash_infer_activation(const struct ash_tensor *out)
+/* Whether kernels that can write any type of activation can do so here; for ash_kernel.accepts. */
+static inline bool ash_infer_activation(const struct ash_args *args)
 {
+    const struct ash_tensor *out = &args->out;
     return out->type == ASH_F32 || out->type == ASH_BF16 ||
            (out->type == ASH_A8 && ash_tensor_columns(out) % 32 == 0);
+}
+
+/* Whether ids are wanted, all that kernels of argmax and topk can write; likewise. */
+static inline bool ash_infer_ids(const struct ash_args *args)
+{
+    return args->out.type == ASH_I32;
 }

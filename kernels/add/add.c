@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/add/add_internal.h"
+#include "kernels/avx_kernels.h"
 #include "kernels/infer.h"
-#include "runtime/cpu.h"
 
 #include <stddef.h>
 
@@ -28,13 +28,7 @@ static void cost(const struct ash_args *args, struct ash_cost *out)
     };
 }
 
-static const struct ash_kernel kernels[] = {
-#ifdef __x86_64__
-    { .name = "avx512", .needs = ASH_CPU_AVX512, .grain = 1, .run = ash_add_avx512 },
-    { .name = "avx2", .needs = ASH_CPU_AVX2, .grain = 1, .run = ash_add_avx2 },
-#endif
-    { .run = NULL },
-};
+static const struct ash_kernel kernels[] = ASH_AVX_KERNELS(add, NULL);
 
 const struct ash_op ash_op_add = {
     .name = "add",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/avx_kernels.h"
 #include "kernels/convert/convert_internal.h"
-#include "runtime/cpu.h"
 
 #include <stddef.h>
 
@@ -33,21 +33,7 @@ static bool makes_activations(const struct ash_args *args)
     return args->out.type == ASH_A8 || args->out.type == ASH_BF16;
 }
 
-static const struct ash_kernel kernels[] = {
-#ifdef __x86_64__
-    { .name = "avx512",
-        .needs = ASH_CPU_AVX512,
-        .accepts = makes_activations,
-        .grain = 1,
-        .run = ash_convert_avx512 },
-    { .name = "avx2",
-        .needs = ASH_CPU_AVX2,
-        .accepts = makes_activations,
-        .grain = 1,
-        .run = ash_convert_avx2 },
-#endif
-    { .run = NULL },
-};
+static const struct ash_kernel kernels[] = ASH_AVX_KERNELS(convert, makes_activations);
 
 const struct ash_op ash_op_convert = {
     .name = "convert",

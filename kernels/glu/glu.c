@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/avx_kernels.h"
 #include "kernels/glu/glu_internal.h"
 #include "kernels/infer.h"
-#include "runtime/cpu.h"
 
 #include <stddef.h>
 
@@ -36,22 +36,7 @@ static void cost(const struct ash_args *args, struct ash_cost *out)
     };
 }
 
-static bool accepts(const struct ash_args *args)
-{
-    return ash_infer_activation(&args->out);
-}
-
-static const struct ash_kernel kernels[] = {
-#ifdef __x86_64__
-    { .name = "avx512",
-        .needs = ASH_CPU_AVX512,
-        .accepts = accepts,
-        .grain = 1,
-        .run = ash_glu_avx512 },
-    { .name = "avx2", .needs = ASH_CPU_AVX2, .accepts = accepts, .grain = 1, .run = ash_glu_avx2 },
-#endif
-    { .run = NULL },
-};
+static const struct ash_kernel kernels[] = ASH_AVX_KERNELS(glu, ash_infer_activation);
 
 const struct ash_op ash_op_glu = {
     .name = "glu",

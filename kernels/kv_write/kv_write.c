@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/avx_kernels.h"
 #include "kernels/infer.h"
 #include "kernels/kv_cache.h"
 #include "kernels/kv_write/kv_write_internal.h"
-#include "runtime/cpu.h"
 
 #include <stddef.h>
 
@@ -61,21 +61,7 @@ static bool accepts(const struct ash_args *args)
     return args->in[2].dim[3] % 8 == 0; /* whole vectors of a position */
 }
 
-static const struct ash_kernel kernels[] = {
-#ifdef __x86_64__
-    { .name = "avx512",
-        .needs = ASH_CPU_AVX512,
-        .accepts = accepts,
-        .grain = 1,
-        .run = ash_kv_write_avx512 },
-    { .name = "avx2",
-        .needs = ASH_CPU_AVX2,
-        .accepts = accepts,
-        .grain = 1,
-        .run = ash_kv_write_avx2 },
-#endif
-    { .run = NULL },
-};
+static const struct ash_kernel kernels[] = ASH_AVX_KERNELS(kv_write, accepts);
 
 const struct ash_op ash_op_kv_write = {
     .name = "kv_write",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/avx_kernels.h"
 #include "kernels/infer.h"
 #include "kernels/rope/rope_internal.h"
-#include "runtime/cpu.h"
 
 #include <math.h>
 #include <stddef.h>
@@ -54,13 +54,7 @@ static void cost(const struct ash_args *args, struct ash_cost *out)
     };
 }
 
-static const struct ash_kernel kernels[] = {
-#ifdef __x86_64__
-    { .name = "avx512", .needs = ASH_CPU_AVX512, .grain = 1, .run = ash_rope_avx512 },
-    { .name = "avx2", .needs = ASH_CPU_AVX2, .grain = 1, .run = ash_rope_avx2 },
-#endif
-    { .run = NULL },
-};
+static const struct ash_kernel kernels[] = ASH_AVX_KERNELS(rope, NULL);
 
 const struct ash_op ash_op_rope = {
     .name = "rope",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/avx_kernels.h"
 #include "kernels/infer.h"
 #include "kernels/topk/topk_internal.h"
-#include "runtime/cpu.h"
 
 #include <math.h>
 #include <stddef.h>
@@ -87,22 +87,7 @@ void ash_topk_sort(struct ash_topk_heap *heap)
     }
 }
 
-static bool accepts(const struct ash_args *args)
-{
-    return args->out.type == ASH_I32;
-}
-
-static const struct ash_kernel kernels[] = {
-#ifdef __x86_64__
-    { .name = "avx512",
-        .needs = ASH_CPU_AVX512,
-        .accepts = accepts,
-        .grain = 1,
-        .run = ash_topk_avx512 },
-    { .name = "avx2", .needs = ASH_CPU_AVX2, .accepts = accepts, .grain = 1, .run = ash_topk_avx2 },
-#endif
-    { .run = NULL },
-};
+static const struct ash_kernel kernels[] = ASH_AVX_KERNELS(topk, ash_infer_ids);
 
 const struct ash_op ash_op_topk = {
     .name = "topk",
