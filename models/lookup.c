@@ -43,10 +43,10 @@ static const double first_chances[TRAILS][CLASSES] = {
 static int class_of(int32_t length)
 {
     static const uint8_t ends[CLASSES - 1] = { 1, 3, 4, 5, 7, 10, 16, LENGTH };
-    int class = 0;
-    while (class < CLASSES - 1 && length >= ends[class])
-        class ++;
-    return class;
+    int at = 0;
+    while (at < CLASSES - 1 && length >= ends[at])
+        at++;
+    return at;
 }
 
 enum ash_status ash_lookup_create(const int32_t *token, int32_t positions, struct ash_lookup **out)

@@ -2,6 +2,7 @@
 #include "models/synthesize.h"
 
 #include "models/synthesize_internal.h"
+#include "runtime/hash.h"
 #include "runtime/memory.h"
 
 #include <math.h>
@@ -126,10 +127,7 @@ static uint64_t next_random(uint64_t *state)
 /* A tensor's own stream: what it holds does not depend on what the file holds before it. */
 static uint64_t stream_of(uint64_t seed, const char *name)
 {
-    uint64_t hash = 0xCBF29CE484222325U; /* FNV-1a */
-    for (; *name; name++)
-        hash = (hash ^ (uint8_t)*name) * 0x100000001B3U;
-    hash ^= seed;
+    uint64_t hash = ash_hash(ASH_HASH_BEGIN, name, strlen(name)) ^ seed;
     return next_random(&hash);
 }
 

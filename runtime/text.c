@@ -140,3 +140,21 @@ char *ash_text_visible(const char *text, char *out, size_t capacity)
     out[used] = '\0';
     return out;
 }
+
+void ash_text_write_xml(const char *text, FILE *out)
+{
+    for (; *text; text++)
+        switch (*text) {
+        case '<':
+            fputs("&lt;", out);
+            break;
+        case '>':
+            fputs("&gt;", out);
+            break;
+        case '&':
+            fputs("&amp;", out);
+            break;
+        default:
+            fputc(*text, out);
+        }
+}

@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /*
  * Texts that a person typed: numbers in a range, words out of a list, and what was probably meant.
@@ -57,3 +58,6 @@ size_t ash_text_distance(const char *a, const char *b);
  * Cut between characters to `capacity` bytes; returns `out`.
  */
 char *ash_text_visible(const char *text, char *out, size_t capacity);
+
+/* Writes `text` as the text of an XML element: < > and & escaped, the rest as it is. */
+void ash_text_write_xml(const char *text, FILE *out);

@@ -2,6 +2,7 @@
 #include "runtime/topology_internal.h"
 
 #include "runtime/memory.h"
+#include "runtime/text.h"
 
 #include <errno.h>
 #include <string.h>
@@ -123,24 +124,6 @@ static const char *const colours[ASH_TOPOLOGY_KINDS] = {
     [ASH_TOPOLOGY_DEVICE] = "#e6f0da",
 };
 
-static void write_escaped(const char *text, FILE *out)
-{
-    for (; *text; text++)
-        switch (*text) {
-        case '<':
-            fputs("&lt;", out);
-            break;
-        case '>':
-            fputs("&gt;", out);
-            break;
-        case '&':
-            fputs("&amp;", out);
-            break;
-        default:
-            fputc(*text, out);
-        }
-}
-
 static void write_box(const struct ash_box *box, const struct ash_layout_unit *unit, FILE *out)
 {
     const int pad_x = box->ellipsis ? 0 : unit->pad_x, pad_y = box->ellipsis ? 0 : unit->pad_y;
@@ -155,7 +138,7 @@ static void write_box(const struct ash_box *box, const struct ash_layout_unit *u
         fprintf(out, "<text x=\"%d\" y=\"%d\"%s>", box->x + pad_x,
             box->y + pad_y + i * unit->line + unit->line * 3 / 4,
             box->allowed ? "" : " fill=\"#888888\"");
-        write_escaped(box->line[i], out);
+        ash_text_write_xml(box->line[i], out);
         fputs("</text>\n", out);
     }
 }

@@ -54,20 +54,7 @@ static struct canvas make_canvas(const struct ash_plan_view *view, FILE *out)
 static void print_escaped(const char *text, FILE *out)
 {
     char visible[128];
-    for (const char *c = ash_text_visible(text, visible, sizeof visible); *c; c++)
-        switch (*c) {
-        case '<':
-            fputs("&lt;", out);
-            break;
-        case '>':
-            fputs("&gt;", out);
-            break;
-        case '&':
-            fputs("&amp;", out);
-            break;
-        default:
-            fputc(*c, out);
-        }
+    ash_text_write_xml(ash_text_visible(text, visible, sizeof visible), out);
 }
 
 static void print_head(const struct canvas *canvas)

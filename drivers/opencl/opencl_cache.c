@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "drivers/opencl/opencl_internal.h"
 #include "runtime/directory.h"
+#include "runtime/hash.h"
 #include "runtime/memory.h"
 
 #include <errno.h>
@@ -22,14 +23,6 @@ struct header {
 
 static const char magic[8] = "ashcl01";
 enum { MOST_BYTES = 256 << 20 };
-
-uint64_t opencl_hash(uint64_t hash, const void *bytes, size_t length)
-{
-    const unsigned char *at = bytes;
-    for (size_t i = 0; i < length; i++)
-        hash = (hash ^ at[i]) * 0x100000001b3u;
-    return hash;
-}
 
 static enum ash_status read_all(int file, unsigned char *out, size_t length, const char *path)
 {
@@ -74,7 +67,7 @@ enum ash_status opencl_file_read(
 static char *path_of(const char *directory, const char *name, const char *key)
 {
     return ash_format("%s/%s-%016llx.bin", directory, name,
-        (unsigned long long)opencl_hash(OPENCL_HASH_BEGIN, key, strlen(key)));
+        (unsigned long long)ash_hash(ASH_HASH_BEGIN, key, strlen(key)));
 }
 
 /* The binary inside a file's bytes, or NULL. */
@@ -91,7 +84,7 @@ static const unsigned char *find_binary(
     if (memcmp(header.magic, magic, sizeof magic) != 0 || header.key_bytes != key_bytes ||
         file_bytes < key_bytes || header.binary_bytes != file_bytes - key_bytes ||
         header.binary_bytes == 0 || memcmp(file, key, key_bytes) != 0 ||
-        header.hash != opencl_hash(OPENCL_HASH_BEGIN, file, file_bytes))
+        header.hash != ash_hash(ASH_HASH_BEGIN, file, file_bytes))
         return NULL;
     *out_bytes = file_bytes - key_bytes;
     return file + key_bytes;
@@ -139,8 +132,8 @@ static bool write_file(int file, const char *key, const unsigned char *binary, s
 {
     struct header header = { .key_bytes = strlen(key), .binary_bytes = binary_bytes };
     memcpy(header.magic, magic, sizeof magic);
-    header.hash = opencl_hash(OPENCL_HASH_BEGIN, key, header.key_bytes);
-    header.hash = opencl_hash(header.hash, binary, binary_bytes);
+    header.hash = ash_hash(ASH_HASH_BEGIN, key, header.key_bytes);
+    header.hash = ash_hash(header.hash, binary, binary_bytes);
     return write_all(file, &header, sizeof header) && write_all(file, key, header.key_bytes) &&
            write_all(file, binary, binary_bytes);
 }

@@ -93,9 +93,6 @@ enum ash_status opencl_cache_read(const char *directory, const char *name, const
     unsigned char **out, size_t *out_bytes);
 enum ash_status opencl_cache_write(const char *directory, const char *name, const char *key,
     const unsigned char *binary, size_t binary_bytes);
-/* FNV-1a; `hash` is what came before. */
-#define OPENCL_HASH_BEGIN 0xcbf29ce484222325u
-uint64_t opencl_hash(uint64_t hash, const void *bytes, size_t length);
 /* A whole file of at most `most` bytes; likewise to ash_free(). ASH_ERR_NOT_FOUND, ASH_ERR_IO. */
 enum ash_status opencl_file_read(
     const char *path, size_t most, unsigned char **out, size_t *out_bytes);

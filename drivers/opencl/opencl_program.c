@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "drivers/opencl/opencl_internal.h"
+#include "runtime/hash.h"
 #include "runtime/memory.h"
 
 #include <stdio.h>
@@ -133,10 +134,10 @@ static enum ash_status read_prebuilt(
 static char *make_key(const struct opencl_device *device, const struct ash_device_op *op,
     const char *name, const char *options)
 {
-    uint64_t hash = OPENCL_HASH_BEGIN;
+    uint64_t hash = ASH_HASH_BEGIN;
     struct sources sources = gather(op);
     for (cl_uint i = 0; i < sources.count; i++)
-        hash = opencl_hash(hash, sources.text[i], strlen(sources.text[i]));
+        hash = ash_hash(hash, sources.text[i], strlen(sources.text[i]));
     return ash_format(
         "%s\n%s\n%s\n%016llx\n", device->identity, name, options, (unsigned long long)hash);
 }
