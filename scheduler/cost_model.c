@@ -4,10 +4,14 @@
 #include "runtime/json.h"
 #include "runtime/memory.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
 enum { MOST_SAMPLES = 48, MOST_KEYS = 4096, MOST_KEY_LENGTH = 128 };
+
+/* Of a correction, either way: a guess is not further off than e^20. */
+static const double most_correction = 20;
 
 struct sample {
     double log_bytes, log_flops;
@@ -161,7 +165,8 @@ enum ash_status ash_cost_model_learn(
     struct entry *entry;
     ASH_TRY(find_or_add(model, key, &entry));
     struct sample sample = place(cost);
-    sample.correction = log(seconds / guess(&model->rates, cost));
+    double correction = log(seconds / guess(&model->rates, cost));
+    sample.correction = fmax(-most_correction, fmin(correction, most_correction));
     add_sample(entry, sample);
     return ASH_OK;
 }
@@ -200,7 +205,6 @@ enum ash_status ash_cost_model_json(const struct ash_cost_model *model, json_t *
     return ASH_OK;
 }
 
-/* Corrections beyond a factor of e^20 either way were never measured. */
 static bool read_sample(json_t *json, struct sample *out)
 {
     if (json_array_size(json) != 3)
@@ -208,7 +212,8 @@ static bool read_sample(json_t *json, struct sample *out)
     double value[3];
     for (size_t i = 0; i < 3; i++) {
         value[i] = json_number_value(json_array_get(json, i));
-        if (!json_is_number(json_array_get(json, i)) || !(fabs(value[i]) <= (i < 2 ? 128 : 20)))
+        if (!json_is_number(json_array_get(json, i)) ||
+            !(fabs(value[i]) <= (i < 2 ? 128 : most_correction)))
             return false;
     }
     *out = (struct sample){ value[0], value[1], value[2] };
@@ -236,6 +241,7 @@ enum ash_status ash_cost_model_read(struct ash_cost_model *model, const json_t *
 {
     if (!json_is_object(json))
         return ash_fail(ASH_ERR_FORMAT, "a cost model is a JSON object of keys and their samples");
+    assert(model->entries == 0); /* an entry has room for one list of samples */
     const char *key;
     json_t *samples;
     enum ash_status status = ASH_OK;

@@ -125,11 +125,14 @@ static enum ash_status read_device(
     ASH_TRY(check_keys(json));
     ASH_TRY(read_text(json, "name", device.name, sizeof device.name, false));
     ASH_TRY(read_text(json, "pci", device.pci, sizeof device.pci, true));
-    device.host = json_is_true(json_object_get(json, "host"));
+    const json_t *host = json_object_get(json, "host");
+    if (host && !json_is_boolean(host))
+        return ash_fail(ASH_ERR_FORMAT, "\"host\" must be true or false");
+    device.host = json_is_true(host);
     const json_t *node = json_object_get(json, "numa_node");
     if (node &&
         (!json_is_integer(node) || json_integer_value(node) < 0 || json_integer_value(node) > 4095))
-        return ash_fail(ASH_ERR_FORMAT, "\"numa_node\" must be a whole number from 0 on");
+        return ash_fail(ASH_ERR_FORMAT, "\"numa_node\" must be a whole number from 0 to 4095");
     device.numa_node = node ? (int)json_integer_value(node) : -1;
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         ASH_TRY(read_field(json, &fields[i], &device));
@@ -158,7 +161,7 @@ static struct ash_machine_device *find(const struct ash_machine *machine, const 
 
 /*
  * Each pair has a link of its own in each direction, as fast as the slower of the two devices' ways to
- * the host, and as late as both together; a host's own memory counts for neither where it is one end.
+ * the host, and as late as both together; a host's way, where the table says nothing, is its own memory.
  */
 static void add_links(struct ash_machine *machine)
 {

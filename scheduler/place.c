@@ -89,6 +89,17 @@ static enum ash_status add_edge(struct building *b, ash_value value, int32_t to)
     return ASH_OK;
 }
 
+/* A node has touched states of two groups: they are one from here on, also for nodes to come. */
+static void join_groups(struct building *b, int32_t from, int32_t to)
+{
+    for (int32_t i = 0; i < ash_graph_nodes(b->graph); i++)
+        if (b->together[i] == from)
+            b->together[i] = to;
+    for (ash_value value = 0; value < ash_graph_values(b->graph); value++)
+        if (b->state_group[value] == from)
+            b->state_group[value] = to;
+}
+
 /* A weight or state is held by every device that uses it; nodes of one state make one group, but for
  * scratch, which each device may have for itself. */
 static enum ash_status add_use(struct building *b, ash_value value, int32_t node, bool scratch)
@@ -103,9 +114,8 @@ static enum ash_status add_use(struct building *b, ash_value value, int32_t node
     if (group < 0)
         group = before >= 0 ? before : node;
     b->state_group[value] = b->together[node] = group;
-    for (int32_t i = 0; before >= 0 && before != group && i < node; i++)
-        if (b->together[i] == before) /* this node joins two groups */
-            b->together[i] = group;
+    if (before >= 0 && before != group)
+        join_groups(b, before, group);
     return ASH_OK;
 }
 
