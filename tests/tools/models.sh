@@ -9,26 +9,8 @@ trap '[ -z "$server_pid" ] || kill "$server_pid"; rm -rf "$scratch"' EXIT
 export HOME=$scratch XDG_CONFIG_HOME=$scratch/config XDG_DATA_HOME=$scratch/data
 unset XDG_CACHE_HOME "${!ASHLAR_@}"
 models=$scratch/data/ashlar/models
-failed=0
-
-fail() {
-    printf 'FAILED: %s\n' "$*"
-    failed=$((failed + 1))
-}
-
-# exits CODE WORD...: the program ends with that code; its output is in $out and $err.
-exits() {
-    local want=$1 code
-    shift
-    "$ashlar" "$@" >"$scratch/out" 2>"$scratch/err" </dev/null
-    code=$?
-    out=$(<"$scratch/out") err=$(<"$scratch/err")
-    [ "$code" -eq "$want" ] || fail "ashlar $*: exit $code, not $want: $err"
-}
-
-has() { # TEXT PATTERN
-    [[ $1 == *"$2"* ]] || fail "expected \"$2\" in: $1"
-}
+# shellcheck source=tests/tools/program_rig.sh
+. "$(dirname "$0")/program_rig.sh"
 
 cp "$model" "$scratch/tiny.gguf"
 sum=$(sha256sum "$scratch/tiny.gguf" | cut -d' ' -f1)

@@ -8,26 +8,8 @@ scratch=$(mktemp -d /tmp/ashlar-XXXXXX) # no dot: mandoc would take it for a sec
 trap 'rm -rf "$scratch"' EXIT
 export HOME=$scratch XDG_CONFIG_HOME=$scratch/config
 unset XDG_DATA_HOME XDG_CACHE_HOME
-failed=0
-
-fail() {
-    printf 'FAILED: %s\n' "$*"
-    failed=$((failed + 1))
-}
-
-# exits CODE WORD...: the program ends with that code; its output is in $out and $err.
-exits() {
-    local want=$1 code
-    shift
-    "$ashlar" "$@" >"$scratch/out" 2>"$scratch/err" </dev/null
-    code=$?
-    out=$(<"$scratch/out") err=$(<"$scratch/err")
-    [ "$code" -eq "$want" ] || fail "ashlar $*: exit $code, not $want: $err"
-}
-
-has() { # TEXT PATTERN
-    [[ $1 == *"$2"* ]] || fail "expected \"$2\" in: $1"
-}
+# shellcheck source=tests/tools/program_rig.sh
+. "$(dirname "$0")/program_rig.sh"
 
 one_line() { # TEXT: every error is one line
     [[ $1 && $1 != *$'\n'* ]] || fail "expected one line: $1"
@@ -204,5 +186,5 @@ for left in "$scratch/none.gguf" "$scratch/none.gguf.part"; do
     if [ -e "$left" ]; then fail "a refused file was left: $left"; fi
 done
 
-[ $failed -eq 0 ] && echo "the program behaves"
-exit $failed
+[ "$failed" -eq 0 ] && echo "the program behaves"
+exit "$failed"
