@@ -21,6 +21,8 @@ static void run_child(int pipe_end, void (*fill)(void *report), char *report, si
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
         signal(signals[i], SIG_DFL);
     (void)setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
+    if (pipe_end < 3) /* of a program that began without standard streams */
+        pipe_end = fcntl(pipe_end, F_DUPFD_CLOEXEC, 3);
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     for (int stream = 0; null >= 0 && stream < 3; stream++)
         dup2(null, stream);
@@ -43,6 +45,8 @@ static bool receive(int pipe_end, char *at, size_t left)
         if (polled < 0 && errno == EINTR)
             continue;
         ssize_t got = polled > 0 ? read(pipe_end, at, left) : 0;
+        if (got < 0 && errno == EINTR)
+            continue;
         if (got <= 0)
             return false;
         at += got;

@@ -57,5 +57,5 @@ struct opencl_api {
  */
 enum ash_status opencl_api_open(const char *library, struct opencl_api *out);
 
-/* "CL_OUT_OF_RESOURCES" or "error -1001": never NULL; valid until the thread's next call. */
+/* "CL_OUT_OF_RESOURCES" or "OpenCL error -1001": never NULL; valid until the thread's next call. */
 const char *opencl_error_name(cl_int code);

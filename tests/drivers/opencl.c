@@ -94,6 +94,22 @@ Test(opencl, a_loader_without_drivers_is_found_out_in_no_time, .init = make_fold
 #endif
 }
 
+/* The pipe to the process that asks is then where that process expects its standard streams. */
+Test(opencl, a_program_without_standard_streams_asks_all_the_same, .init = make_folder,
+    .fini = remove_folder)
+{
+    needs_loader();
+    setenv("OCL_ICD_VENDORS", folder, 1);
+    int streams[2] = { dup(STDIN_FILENO), dup(STDOUT_FILENO) };
+    close(STDIN_FILENO);
+    close(STDOUT_FILENO);
+    expect_reason("knows no driver");
+    for (int i = 0; i < 2; i++) {
+        dup2(streams[i], i);
+        close(streams[i]);
+    }
+}
+
 Test(opencl, a_driver_that_crashes_takes_nobody_along, .init = make_folder, .fini = remove_folder)
 {
     const char *crash = getenv("ASHLAR_TEST_CRASHING_ICD");
