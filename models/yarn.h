@@ -25,7 +25,7 @@ struct ash_yarn {
 
 /*
  * Reads the ".rope.scaling." keys of a file whose type is yarn, and makes the factors of `dims` turning
- * elements (at most ASH_ROPE_MAX_DIMS) with this base (above 1). ASH_ERR_FORMAT: missing or impossible
+ * elements (at most ASH_ROPE_MAX_DIMS) with this base (1 or more). ASH_ERR_FORMAT: missing or impossible
  * numbers; ASH_ERR_UNSUPPORTED: variants (an extrapolation factor, DeepSeek's multiplier).
  */
 enum ash_status ash_yarn_read(

@@ -3,8 +3,8 @@
 
 #include "tools/pull/pull.h"
 
-/* One file on its way into the models directory: pull.c decides, place.c keeps the directory in order,
- * url.c, pypi.c and file.c fill `part`. */
+/* One file on its way into the models directory: pull.c decides, url.c, pypi.c and file.c fill `part`,
+ * place.c verifies it and gives it its name, job.c has what all of them need. */
 struct ash_pull_job {
     const struct ash_pull *pull;
     const char *file;
@@ -22,7 +22,7 @@ struct ash_pull_job {
     char own_sha256[65]; /* of a copied file, which then becomes the pinned one */
 };
 
-/* ---- place.c ---- */
+/* ---- job.c ---- */
 
 /* Builds the paths. Ended by ash_pull_job_finish() in any case. */
 enum ash_status ash_pull_job_name(
@@ -50,6 +50,17 @@ enum ash_status ash_pull_fail_write(
 /* All bytes, or errno's number. */
 int ash_pull_write(int fd, const void *bytes, size_t size_bytes);
 
+/* Removes `part` and its tag. */
+void ash_pull_discard(const struct ash_pull_job *job);
+
+/* Removes a folder and what is in it; nothing happens when it is not there. */
+void ash_pull_remove_tree(const char *path);
+
+/* Bytes of all files below a folder. */
+uint64_t ash_pull_tree_bytes(const char *path);
+
+/* ---- place.c ---- */
+
 /*
  * Whether `path` has the job's size and checksum; what it has comes out in *out either way.
  * ASH_ERR_CHECKSUM if not, ASH_ERR_NOT_FOUND if there is no such file.
@@ -59,15 +70,6 @@ enum ash_status ash_pull_verify(
 
 /* Verifies `part`, syncs it and gives it its name; removes it when it is not what it should be. */
 enum ash_status ash_pull_place(const struct ash_pull_job *job, struct ash_pull_result *out);
-
-/* Removes `part` and its tag. */
-void ash_pull_discard(const struct ash_pull_job *job);
-
-/* Removes a folder and what is in it; nothing happens when it is not there. */
-void ash_pull_remove_tree(const char *path);
-
-/* Bytes of all files below a folder. */
-uint64_t ash_pull_tree_bytes(const char *path);
 
 /* ---- the sources; each fills job->part ---- */
 
