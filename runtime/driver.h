@@ -120,6 +120,11 @@ struct ash_driver {
         const struct ash_args *args, struct ash_loaded **out);
     void (*unload)(struct ash_device *device, struct ash_loaded *loaded); /* takes NULL */
 
+    /* Optional: told of a run of steps (as compile() is) once their weights have memory and before
+     * those are written: says where in the machine that memory shall come from. */
+    enum ash_status (*settle)(
+        struct ash_device *device, const struct ash_step *steps, int32_t count);
+
     /* Writes a weight in host memory to `to`, in the layout `loaded` wants input `input` in (its
      * plain layout for any but the packed one). Done when the call returns. */
     enum ash_status (*upload)(struct ash_device *device, const struct ash_loaded *loaded, int input,

@@ -178,7 +178,10 @@ static enum ash_status create(
     pool->info = (struct ash_pool_info){
         .size_bytes = size_bytes, .numa_node = node, .lazy = lazy, .pages = ASH_POOL_PAGES_SMALL
     };
-    if ((lazy || !map_huge(pool)) && !map_plain(pool, touched)) {
+    /* Explicit huge pages are all touched here, and so on this thread's node: not if the owner is about to
+     * do so from several. */
+    const bool spread = !touched && node < 0 && several_nodes();
+    if ((lazy || spread || !map_huge(pool)) && !map_plain(pool, touched)) {
         ash_free(pool);
         return ash_fail_memory(size_bytes, "a pool; the system refused the mapping");
     }

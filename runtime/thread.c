@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runtime/thread.h"
 
-#include "runtime/affinity.h"
 #include "runtime/memory.h"
+#include "runtime/thread_internal.h"
 
 #include <assert.h>
 #include <limits.h>
@@ -36,7 +36,8 @@ struct worker {
     struct ash_team *team;
     pthread_t thread;
     int index;
-    int cpu; /* -1 = not pinned to one */
+    int cpu;  /* -1 = not pinned to one */
+    int node; /* whose CPUs it runs on, where the team lies on several */
 };
 
 /*
@@ -73,12 +74,12 @@ struct ash_team {
     void *idle_ctx;
     bool caller_pinned;
     cpu_set_t *caller_mask; /* what to give back; ASH_AFFINITY_MAX bits */
-    void *block;            /* what was allocated: this struct is aligned within it */
+    int nodes;
+    cpu_set_t *home_mask; /* where worker 0 may run; read only with several nodes */
+    void *block;          /* what was allocated: this struct is aligned within it */
     struct worker *worker;
     struct share share[];
 };
-
-enum { MASK_BYTES = ASH_AFFINITY_MAX / 8 };
 
 _Static_assert(ASH_TEAM_MAX_CHUNKS <= UINT16_MAX, "a share overflows");
 
@@ -219,9 +220,27 @@ static void run_chunk(struct ash_team *team, uint32_t chunk, int worker)
     team->work->chunk(team->work->ctx, team->phase, chunk, worker);
 }
 
+/* Runs what others have left of their shares; true if the last chunk was among it. */
+static bool help(struct ash_team *team, uint64_t shape, int worker, bool own_node)
+{
+    uint32_t chunk;
+    for (int i = 1; i < team->threads; i++) {
+        const int other = (worker + i) % team->threads;
+        if ((team->worker[other].node == team->worker[worker].node) != own_node)
+            continue;
+        while (claim_of(team, shape, other, false, &chunk)) {
+            run_chunk(team, chunk, worker);
+            if (report(team, 1, (uint32_t)shape, worker))
+                return true;
+        }
+    }
+    return false;
+}
+
 /*
- * Runs what is left of the worker's share of the phase `shape`, then what others have left of theirs.
- * The share is reported at once: it takes a cache line from the others.
+ * Runs what is left of the worker's share of the phase `shape`, then what others have left of theirs,
+ * first those whose memory is as near. The share is reported at once: it takes a cache line from the
+ * others.
  */
 static void run_phase(struct ash_team *team, uint64_t shape, int worker)
 {
@@ -231,12 +250,8 @@ static void run_phase(struct ash_team *team, uint64_t shape, int worker)
         run_chunk(team, chunk, worker);
     if (mine > 0 && report(team, mine, count, worker))
         return;
-    for (int i = 1; i < team->threads; i++)
-        while (claim_of(team, shape, (worker + i) % team->threads, false, &chunk)) {
-            run_chunk(team, chunk, worker);
-            if (report(team, 1, count, worker))
-                return;
-        }
+    if (!help(team, shape, worker, true) && team->nodes > 1)
+        help(team, shape, worker, false);
 }
 
 /* Runs phases, and waits between them, until `end`. */
@@ -268,12 +283,27 @@ static void run_alone(const struct ash_team_work *work)
     }
 }
 
+/* Share 0 is read by the calling thread: brings that to the node where it lies, and lets it go again. */
+static void bring_caller(const struct ash_team *team)
+{
+    unsigned long bits[MASK_BYTES / sizeof(unsigned long)] = { 0 };
+    cpu_set_t *mask = (cpu_set_t *)bits;
+    const int cpu = sched_getcpu();
+    if (cpu < 0 || CPU_ISSET_S((size_t)cpu, MASK_BYTES, team->home_mask) ||
+        sched_getaffinity(0, MASK_BYTES, mask) != 0)
+        return;
+    if (sched_setaffinity(0, MASK_BYTES, team->home_mask) == 0)
+        (void)sched_setaffinity(0, MASK_BYTES, mask);
+}
+
 void ash_team_run(struct ash_team *team, const struct ash_team_work *work)
 {
     if (team->threads == 1) {
         run_alone(work);
         return;
     }
+    if (team->nodes > 1)
+        bring_caller(team);
     assert(!team->work); /* two runs at a time, or one from within a chunk */
     team->work = work;
     team->phase = -1;
@@ -285,59 +315,11 @@ void ash_team_run(struct ash_team *team, const struct ash_team_work *work)
 
 /* ---- The life of a team ---- */
 
-static void mask_of(const int *cpus, int count, cpu_set_t *out)
-{
-    CPU_ZERO_S(MASK_BYTES, out);
-    for (int i = 0; i < count; i++)
-        CPU_SET_S((size_t)cpus[i], MASK_BYTES, out);
-}
-
-static bool contains(const int *cpus, int count, int cpu)
-{
-    for (int i = 0; i < count; i++)
-        if (cpus[i] == cpu)
-            return true;
-    return false;
-}
-
-/* What the options come to on this machine. */
-struct plan {
-    int threads, cpu_count;
-    bool pinned;               /* worker i on cpu[i] */
-    bool spins;                /* a CPU for each thread */
-    int cpu[ASH_AFFINITY_MAX]; /* where the workers may run */
-};
-
-static enum ash_status plan_team(const struct ash_team_options *options, struct plan *out)
-{
-    const int usable = ash_affinity_usable();
-    out->threads = options->threads ? options->threads : usable;
-    if (out->threads < 1 || out->threads > ASH_TEAM_MAX_THREADS)
-        return ash_fail(ASH_ERR_ARGUMENT, "a team has 1 to %d threads, not %d",
-            ASH_TEAM_MAX_THREADS, out->threads);
-    out->cpu_count = ash_affinity_cpus(ASH_AFFINITY_MAX, out->cpu);
-    out->pinned = out->threads == out->cpu_count;
-    if (options->cpus) {
-        if (options->cpu_count < 1 || options->cpu_count > ASH_AFFINITY_MAX)
-            return ash_fail(ASH_ERR_ARGUMENT, "a list of %d CPUs", options->cpu_count);
-        for (int i = 0; i < options->cpu_count; i++)
-            if (!contains(out->cpu, out->cpu_count, options->cpus[i]))
-                return ash_fail(ASH_ERR_ARGUMENT,
-                    "CPU %d is not among the %d that this process may run on (see `taskset -p $$`)",
-                    options->cpus[i], out->cpu_count);
-        out->cpu_count = options->cpu_count;
-        memcpy(out->cpu, options->cpus, (size_t)out->cpu_count * sizeof *out->cpu);
-        out->pinned = out->threads <= out->cpu_count;
-    }
-    out->spins = out->threads <= usable && out->threads <= out->cpu_count;
-    return ASH_OK;
-}
-
 static enum ash_status allocate(int threads, struct ash_team **out)
 {
     const size_t count = (size_t)threads, workers_bytes = count * sizeof(struct worker);
     const size_t size = sizeof(struct ash_team) + count * sizeof(struct share);
-    const size_t total = APART + size + workers_bytes + MASK_BYTES;
+    const size_t total = APART + size + workers_bytes + 2 * MASK_BYTES;
     char *block = ash_alloc_zero(total);
     if (!block)
         return ash_fail_memory(total, "a team of threads");
@@ -346,6 +328,7 @@ static enum ash_status allocate(int threads, struct ash_team **out)
     team->threads = threads;
     team->worker = (void *)((char *)team + size);
     team->caller_mask = (void *)((char *)team + size + workers_bytes);
+    team->home_mask = (void *)((char *)team->caller_mask + MASK_BYTES);
     *out = team;
     return ASH_OK;
 }
@@ -368,17 +351,16 @@ static enum ash_status start(struct worker *worker)
 }
 
 /* Best effort: a CPU may have gone since the mask was read, and the work can be done anywhere. */
-static void place(struct worker *worker, const struct plan *plan)
+static void place(struct worker *worker, const struct ash_team_plan *plan)
 {
     unsigned long bits[MASK_BYTES / sizeof(unsigned long)];
     cpu_set_t *mask = (cpu_set_t *)bits;
-    mask_of(plan->pinned ? &plan->cpu[worker->index] : plan->cpu,
-        plan->pinned ? 1 : plan->cpu_count, mask);
+    ash_team_plan_mask(plan, worker->index, mask);
     int error = pthread_setaffinity_np(worker->thread, MASK_BYTES, mask);
     worker->cpu = plan->pinned && !error ? plan->cpu[worker->index] : -1;
 }
 
-static void place_caller(struct ash_team *team, const struct plan *plan)
+static void place_caller(struct ash_team *team, const struct ash_team_plan *plan)
 {
     struct worker *self = &team->worker[0];
     if (pthread_getaffinity_np(self->thread, MASK_BYTES, team->caller_mask) != 0)
@@ -396,34 +378,46 @@ static void end_crew(struct ash_team *team, int count)
         pthread_join(team->worker[i].thread, NULL);
 }
 
-enum ash_status ash_team_create(const struct ash_team_options *options, struct ash_team **out)
+static enum ash_status create(
+    const struct ash_team_options *options, const struct ash_team_plan *plan, struct ash_team **out)
 {
-    const struct ash_team_options defaults = { 0 };
-    struct plan plan;
     struct ash_team *team = NULL;
-    options = options ? options : &defaults;
-    ASH_TRY(plan_team(options, &plan));
-    ASH_TRY(allocate(plan.threads, &team));
+    ASH_TRY(allocate(plan->threads, &team));
     team->idle = options->idle;
     team->idle_ctx = options->idle_ctx;
-    if (plan.spins && options->spin_us >= 0)
+    team->nodes = plan->nodes;
+    ash_team_plan_mask(plan, 0, team->home_mask);
+    if (plan->spins && options->spin_us >= 0)
         team->spin_ns = 1000 * (int64_t)(options->spin_us ? options->spin_us : SPIN_DEFAULT_US);
-    for (int i = 0; i < plan.threads; i++)
-        team->worker[i] = (struct worker){ .team = team, .index = i, .cpu = -1 };
+    for (int i = 0; i < plan->threads; i++)
+        team->worker[i] = (struct worker){
+            .team = team, .index = i, .cpu = -1, .node = ash_team_plan_node(plan, i)
+        };
     team->worker[0].thread = pthread_self();
-    for (int i = 1; i < plan.threads; i++) {
+    for (int i = 1; i < plan->threads; i++) {
         enum ash_status status = start(&team->worker[i]);
         if (status != ASH_OK) {
             end_crew(team, i);
             ash_free(team->block);
             return status;
         }
-        place(&team->worker[i], &plan);
+        place(&team->worker[i], plan);
     }
     if (options->pin_caller)
-        place_caller(team, &plan);
+        place_caller(team, plan);
     *out = team;
     return ASH_OK;
+}
+
+enum ash_status ash_team_create(const struct ash_team_options *options, struct ash_team **out)
+{
+    const struct ash_team_options defaults = { 0 };
+    struct ash_team_plan *plan;
+    options = options ? options : &defaults;
+    ASH_TRY(ash_team_plan_create(options, &plan));
+    enum ash_status status = create(options, plan, out);
+    ash_free(plan);
+    return status;
 }
 
 void ash_team_destroy(struct ash_team *team)
@@ -447,49 +441,13 @@ int ash_team_cpu(const struct ash_team *team, int worker)
     return team->worker[worker].cpu;
 }
 
-/* ---- A loop as a program of one phase ---- */
-
-struct loop {
-    int64_t count, grain, chunks;
-    void (*fn)(void *ctx, int64_t first, int64_t end, int worker);
-    void *ctx;
-};
-
-static int64_t open_loop(void *ctx, int64_t phase)
+int ash_team_nodes(const struct ash_team *team)
 {
-    (void)phase;
-    const struct loop *loop = ctx;
-    return loop->chunks;
+    return team->nodes;
 }
 
-static void run_loop(void *ctx, int64_t phase, int64_t chunk, int worker)
+int ash_team_node(const struct ash_team *team, int worker)
 {
-    (void)phase;
-    const struct loop *loop = ctx;
-    int64_t first = chunk * loop->grain;
-    int64_t left = loop->count - first;
-    loop->fn(loop->ctx, first, first + (left < loop->grain ? left : loop->grain), worker);
-}
-
-/* For count >= 0 and by >= 1; does not overflow as (count + by - 1) / by does. */
-static int64_t divide_up(int64_t count, int64_t by)
-{
-    return count / by + (count % by != 0);
-}
-
-void ash_parallel_for(struct ash_team *team, int64_t count, int64_t grain,
-    void (*fn)(void *ctx, int64_t first, int64_t end, int worker), void *ctx)
-{
-    assert(count >= 0 && grain >= 0);
-    if (count == 0)
-        return;
-    if (grain == 0)
-        grain = divide_up(count, 4 * (int64_t)team->threads);
-    const int64_t least = divide_up(count, ASH_TEAM_MAX_CHUNKS);
-    struct loop loop = {
-        .count = count, .grain = grain > least ? grain : least, .fn = fn, .ctx = ctx
-    };
-    loop.chunks = divide_up(count, loop.grain);
-    ash_team_run(team,
-        &(struct ash_team_work){ .phases = 1, .open = open_loop, .chunk = run_loop, .ctx = &loop });
+    assert(worker >= 0 && worker < team->threads);
+    return team->worker[worker].node;
 }

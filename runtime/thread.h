@@ -9,6 +9,9 @@
 /*
  * A team of pinned threads that runs programs of phases.
  *
+ * Where its CPUs lie on several NUMA nodes, the workers of a node follow one another, each stays on its
+ * node's CPUs, and help goes to the own node first.
+ *
  * A phase is a number of chunks, any of which may run on any worker at the same time; the phases
  * follow one another. Of a phase's chunks, each worker has an equal share: it claims them in their
  * order, then takes what others have left of theirs, from the end. Whoever finishes a phase's last chunk
@@ -23,6 +26,7 @@
  * Threads: one run at a time per team; a chunk must not start another run on its own team.
  */
 struct ash_team;
+struct ash_numa;
 
 enum {
     ASH_TEAM_MAX_THREADS = 4096,
@@ -37,6 +41,8 @@ struct ash_team_options {
                         affinity mask; pinned only where the team takes all of it, as two programs
                         that each took its first half would share that and leave the other idle */
     int cpu_count;   /* of `cpus` */
+    const struct ash_numa
+        *numa;       /* on which node each CPU is; NULL = this machine; borrowed likewise */
     bool pin_caller; /* places the creating thread as worker 0 too, until ash_team_destroy() */
     /*
      * Called again and again by a worker that waits awake, also after the run, until it returns false: a
@@ -65,6 +71,12 @@ int ash_team_threads(const struct ash_team *team);
 
 /* The CPU that a worker is pinned to, or -1. */
 int ash_team_cpu(const struct ash_team *team, int worker);
+
+/* On how many NUMA nodes the workers run; 1 where nothing is known of nodes. */
+int ash_team_nodes(const struct ash_team *team);
+
+/* The node, as the system numbers it, whose CPUs a worker stays on. */
+int ash_team_node(const struct ash_team *team, int worker);
 
 struct ash_team_work {
     int64_t phases;

@@ -191,7 +191,7 @@ static enum ash_status stage(struct ash_plan *plan, struct plan_segment *segment
 }
 
 /* A copy is a segment of its own. */
-static bool begins_segment(const struct ash_plan *plan, int32_t step)
+bool plan_begins_segment(const struct ash_plan *plan, int32_t step)
 {
     const struct plan_node *node = &plan->node[step];
     return step == 0 || node->device != node[-1].device || plan_is_copy(node) ||
@@ -210,12 +210,12 @@ static enum ash_status make_segments(struct ash_plan *plan)
 {
     int32_t count = 0, steps = plan->summary.steps;
     for (int32_t i = 0; i < steps; i++)
-        count += begins_segment(plan, i);
+        count += plan_begins_segment(plan, i);
     plan->segment = ash_alloc_array((size_t)count, sizeof *plan->segment);
     if (!plan->segment)
         return ash_fail_memory((size_t)count * sizeof *plan->segment, "segments");
     for (int32_t i = 0; i < steps; i++) {
-        if (begins_segment(plan, i))
+        if (plan_begins_segment(plan, i))
             add_segment(plan, i);
         plan->segment[plan->segments - 1].end = i + 1;
     }

@@ -151,6 +151,9 @@ enum ash_status plan_add_copies(struct ash_plan *plan);
 /* Whether a node is one of those. */
 bool plan_is_copy(const struct plan_node *node);
 
+/* plan.c: whether a run of steps that are compiled together begins at `step`. */
+bool plan_begins_segment(const struct ash_plan *plan, int32_t step);
+
 /* plan_fuse.c: operators take in those that they absorb. */
 void plan_absorb(struct ash_plan *plan);
 

@@ -180,6 +180,19 @@ static enum ash_status give_memory(struct ash_plan *plan, int32_t index, size_t 
     return ASH_OK;
 }
 
+/* Devices hear which steps will read the weights while nothing has been written that would have to move. */
+static enum ash_status settle_weights(const struct ash_plan *plan)
+{
+    for (int32_t first = 0, end, steps = (int32_t)plan->nodes; first < steps; first = end) {
+        struct ash_device *device = plan->device[plan->node[first].device].device;
+        for (end = first + 1; end < steps && !plan_begins_segment(plan, end);)
+            end++;
+        if (device->driver->settle && !plan_is_copy(&plan->node[first]))
+            ASH_TRY(device->driver->settle(device, &plan->step[first], end - first));
+    }
+    return ASH_OK;
+}
+
 /* Marks the last upload of each weight that no step reads where it lies. */
 static void mark_last(struct ash_plan *plan)
 {
@@ -222,6 +235,8 @@ enum ash_status plan_add_weights(struct ash_plan *plan, const struct ash_plan_op
     enum ash_status status = add_uses(plan, total_bytes);
     for (int32_t i = 0; i < plan->devices && status == ASH_OK; i++)
         status = give_memory(plan, i, total_bytes[i]);
+    if (status == ASH_OK)
+        status = settle_weights(plan);
     if (status == ASH_OK) {
         if (plan->uploads)
             qsort(plan->upload, plan->uploads, sizeof *plan->upload, by_size);

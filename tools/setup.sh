@@ -12,6 +12,8 @@ RUN_PACKAGES=(python3-pip ca-certificates)
 # shellcheck disable=SC2034 # check uses it
 TEST_PACKAGES=(clang clang-22 clang-format git libclang-rt-14-dev libcriterion-dev libmsgpack-dev lld-22 mandoc
     ocl-icd-libopencl1 oclgrind pocl-opencl-icd shellcheck)
+# shellcheck disable=SC2034 # likewise; without them one test is skipped
+MACHINE_PACKAGES=(busybox cpio qemu-system-x86)
 
 say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
 

@@ -44,6 +44,7 @@ static void cpu_close(struct ash_device *device)
     ash_team_destroy(self->team);
     ash_free(self->ranking);
     ash_free(self->ahead);
+    ash_free(self->node);
     ash_free(self);
 }
 
@@ -60,8 +61,12 @@ static enum ash_status cpu_open(
     if (options.threads == 0)
         options.threads = ash_affinity_usable();
     self->ahead = ash_alloc_array((size_t)options.threads, sizeof *self->ahead);
-    enum ash_status status = self->ahead ? ash_team_create(&options, &self->team)
-                                         : ash_fail_memory(sizeof *self->ahead, "a device");
+    self->node = ash_alloc_array((size_t)options.threads, sizeof *self->node);
+    enum ash_status status = self->ahead && self->node
+                                 ? ash_team_create(&options, &self->team)
+                                 : ash_fail_memory(sizeof *self->ahead, "a device");
+    for (int i = 0; status == ASH_OK && i < options.threads; i++)
+        self->node[i] = ash_team_node(self->team, i);
     if (status == ASH_OK && config && config->kernels != ASH_KERNELS_LISTED)
         status = ash_ranking_create(info->name, config->cache_dir, &self->ranking);
     if (status != ASH_OK) {
@@ -135,6 +140,7 @@ const struct ash_driver ash_driver_cpu = {
     .free = cpu_free,
     .load = cpu_load,
     .unload = cpu_unload,
+    .settle = cpu_settle,
     .upload = cpu_upload,
     .launch = cpu_launch,
     .copy = cpu_copy,

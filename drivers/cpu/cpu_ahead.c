@@ -75,8 +75,8 @@ static void add_share(struct cpu_stream *stream, const struct ash_program *progr
     }
 }
 
-/* By the worker itself, when the cuts of all phases with weights are those of this batch. */
-static void fill_stream(struct cpu_stream *stream, const struct ash_program *program, int worker)
+/* When the cuts of all phases with weights are those of this batch; in a run by the worker itself. */
+void cpu_ahead_fill(struct cpu_stream *stream, const struct ash_program *program, int worker)
 {
     stream->tokens = program->batch.tokens;
     stream->outputs = program->batch.outputs;
@@ -96,7 +96,7 @@ static void enter(
     const bool fresh =
         stream->tokens != program->batch.tokens || stream->outputs != program->batch.outputs;
     if (fresh)
-        fill_stream(stream, program, worker);
+        cpu_ahead_fill(stream, program, worker);
     const int32_t first = stream->first[phase];
     int32_t at = ahead->from + ahead->next;
     int64_t called = 0; /* of the range `at` */

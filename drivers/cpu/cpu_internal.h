@@ -40,6 +40,7 @@ struct cpu_device {
     struct ash_device base;
     struct ash_team *team;
     struct cpu_ahead *ahead;     /* by worker */
+    int *node;                   /* by worker: the NUMA node whose CPUs it stays on */
     struct ash_ranking *ranking; /* NULL = kernels as they are listed */
     uint64_t done;               /* the timeline */
 };
@@ -101,6 +102,9 @@ static inline bool cpu_phase_calls_ahead(const struct cpu_phase *phase)
 enum ash_status cpu_ahead_create(struct ash_program *program, struct cpu_ahead *ahead);
 void cpu_ahead_destroy(struct ash_program *program);
 
+/* A worker's shares of all weights for the program's batch, to which the phases are bound. */
+void cpu_ahead_fill(struct cpu_stream *stream, const struct ash_program *program, int worker);
+
 /* A worker is about to run rows of its own share, of a phase that calls ahead. */
 void cpu_ahead_rows(const struct ash_program *program, int32_t phase, const struct cpu_task *task,
     int64_t first, int64_t last, int worker);
@@ -119,7 +123,11 @@ enum ash_status cpu_launch(struct ash_device *device, const struct ash_step *ste
     const struct ash_batch *batch, const struct ash_event *after, int after_count,
     struct ash_event *done);
 
+/* Cuts all phases with weights for the batch at hand; cpu_program.c. */
+void cpu_bind_weights(struct ash_program *program);
+
 /* The memory's part. */
+enum ash_status cpu_settle(struct ash_device *device, const struct ash_step *steps, int32_t count);
 enum ash_status cpu_alloc(
     struct ash_device *device, size_t size_bytes, enum ash_memory_use use, struct ash_buffer **out);
 void cpu_free(struct ash_buffer *buffer);

@@ -2,6 +2,7 @@
 #include "drivers/cpu/cpu_internal.h"
 #include "drivers/drivers.h"
 #include "runtime/memory.h"
+#include "runtime/numa_node.h"
 #include "runtime/pool.h"
 
 #include <string.h>
@@ -20,6 +21,18 @@ static enum ash_status create_pool(
                                      : ash_pool_create_lazy(numa_node, size_bytes, out);
 }
 
+/*
+ * What any worker may write and every worker reads, activations and caches, lies on all nodes by turns:
+ * on the node of whoever came first, its memory would serve all.
+ */
+static void spread(struct ash_device *device, const struct ash_buffer *buffer)
+{
+    const struct cpu_device *self = (const struct cpu_device *)device;
+    if (ash_team_nodes(self->team) > 1)
+        ash_numa_interleave(
+            buffer->host, buffer->size_bytes, self->node, ash_team_threads(self->team));
+}
+
 enum ash_status cpu_alloc(
     struct ash_device *device, size_t size_bytes, enum ash_memory_use use, struct ash_buffer **out)
 {
@@ -34,6 +47,8 @@ enum ash_status cpu_alloc(
     buffer->base = (struct ash_buffer){ .device = device,
         .size_bytes = size_bytes,
         .host = ash_pool_alloc(buffer->pool, size_bytes, ALIGNMENT) };
+    if (use != ASH_MEMORY_WEIGHTS)
+        spread(device, &buffer->base);
     *out = &buffer->base;
     return ASH_OK;
 }
@@ -50,6 +65,54 @@ static char *host_at(struct ash_place place)
 {
     return (char *)place.buffer->host + place.offset_bytes;
 }
+
+/* ---- Weights on the nodes of the workers that read them ---- */
+
+static void lay_stream(const struct cpu_stream *stream, int node)
+{
+    for (int32_t i = 0; i < stream->ranges; i++) {
+        const struct cpu_range *range = &stream->range[i];
+        if (!ash_numa_is_laid(range->at + range->bytes / 2)) /* by another program */
+            ash_numa_prefer(range->at, (size_t)range->bytes, node);
+    }
+}
+
+static void lay_weights(const struct cpu_device *device, struct ash_program *program)
+{
+    static const int32_t zero = 0;
+    const struct ash_span span = { .tokens = 1, .page = &zero };
+    program->batch = (struct ash_batch){ .tokens = 1,
+        .outputs = 1,
+        .spans = 1,
+        .token = &zero,
+        .token_span = &zero,
+        .output = &zero,
+        .span = &span };
+    cpu_bind_weights(program);
+    for (int worker = 0; worker < program->threads; worker++) {
+        cpu_ahead_fill(&program->stream[worker], program, worker);
+        lay_stream(&program->stream[worker], device->node[worker]);
+    }
+}
+
+/*
+ * As a decoding step of one token will be cut: there the machine waits for memory, and the cuts of small
+ * batches hardly differ. Pages are exact to 4 KiB; the kernel makes huge ones of what lies within one
+ * worker's node.
+ */
+enum ash_status cpu_settle(struct ash_device *device, const struct ash_step *steps, int32_t count)
+{
+    struct cpu_device *self = (struct cpu_device *)device;
+    struct ash_program *program;
+    if (ash_team_nodes(self->team) == 1)
+        return ASH_OK;
+    ASH_TRY(cpu_compile(device, steps, count, NULL, &program));
+    lay_weights(self, program);
+    cpu_discard(device, program);
+    return ASH_OK;
+}
+
+/* ---- Writing ---- */
 
 /* A weight on its way into a buffer, in runs of rows. */
 struct packing {

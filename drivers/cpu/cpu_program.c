@@ -154,7 +154,7 @@ static void run_chunk(void *ctx, int64_t index, int64_t chunk, int worker)
 }
 
 /* Streams are made of the cuts of all phases: those that would only be cut when they are opened. */
-static void bind_weights(struct ash_program *program)
+void cpu_bind_weights(struct ash_program *program)
 {
     for (int32_t i = 0; program->ahead && i < program->phases; i++)
         if (program->phase[i].has_weights)
@@ -166,7 +166,7 @@ static void run_program(struct cpu_device *device, struct ash_program *program)
     struct ash_team_work work = {
         .phases = program->phases, .open = open_phase, .chunk = run_chunk, .ctx = program
     };
-    bind_weights(program);
+    cpu_bind_weights(program);
     ash_team_run(device->team, &work);
 }
 

@@ -12,6 +12,7 @@
 #include "runtime/thread.h"
 #include "runtime/topology.h"
 #include "tools/ashlar/commands.h"
+#include "tools/ashlar/info_numa.h"
 #include "tools/ashlar/table.h"
 
 #include <errno.h>
@@ -29,6 +30,7 @@ struct findings {
     struct ash_topology *topology;
     char features[512]; /* of the processor, where it is this machine's */
     int usable_cpus;
+    struct ash_table *nodes;
     struct ash_table *devices;  /* NULL: not this machine */
     struct ash_table *measured; /* NULL: not asked for */
     struct ash_ranking *ranking;
@@ -165,11 +167,12 @@ static enum ash_status find(const struct ash_cli *cli, struct findings *findings
 {
     const struct options *chosen = cli->options;
     ASH_TRY(ash_topology_load(chosen->machine, 0, &findings->topology));
-    if (!findings->topology->live) {
-        if (chosen->measure)
-            return ash_fail(ASH_ERR_ARGUMENT, "info: only the machine at hand can be measured");
+    if (!findings->topology->live && chosen->measure)
+        return ash_fail(ASH_ERR_ARGUMENT, "info: only the machine at hand can be measured");
+    ASH_TRY(ash_info_nodes(
+        findings->topology, (int)cli->config.threads, chosen->measure, &findings->nodes));
+    if (!findings->topology->live)
         return ASH_OK;
-    }
     ASH_TRY(ash_cpu_override_check());
     ash_cpu_describe(ash_cpu_features(), findings->features, sizeof findings->features);
     findings->usable_cpus = ash_affinity_usable();
@@ -182,6 +185,7 @@ static enum ash_status find(const struct ash_cli *cli, struct findings *findings
 static void forget(struct findings *findings)
 {
     ash_topology_destroy(findings->topology);
+    ash_table_destroy(findings->nodes);
     ash_table_destroy(findings->devices);
     ash_table_destroy(findings->measured);
     ash_table_destroy(findings->kernels);
@@ -191,6 +195,10 @@ static void forget(struct findings *findings)
 static enum ash_status print_text(const struct findings *findings)
 {
     ASH_TRY(ash_topology_print(findings->topology, stdout));
+    if (ash_info_node_count(findings->topology) > 1) {
+        putchar('\n');
+        ASH_TRY(ash_table_print(findings->nodes, stdout));
+    }
     if (findings->devices) {
         printf("\nInstruction sets: %s\nThreads that can run at once: %d\n\n", findings->features,
             findings->usable_cpus);
@@ -219,7 +227,8 @@ static enum ash_status print_json(const struct findings *findings)
     json_t *topology;
     ASH_TRY(ash_topology_json(findings->topology, &topology));
     json_t *object = json_object();
-    bool good = put(object, "topology", topology);
+    bool good = put(object, "topology", topology) &&
+                put(object, "numa_nodes", ash_table_json(findings->nodes));
     if (findings->devices)
         good = good && put(object, "instruction_sets", json_string(findings->features)) &&
                put(object, "usable_cpus", json_integer(findings->usable_cpus)) &&
@@ -295,7 +304,8 @@ const struct ash_command ash_command_info = {
     .summary = "show the machine: processors, caches, memory, devices",
     .description =
         "Draws the machine as nested boxes, in the manner of lstopo, and lists the instruction sets that "
-        "are used and the devices of every driver; of a device that cannot be used it says why. Of the "
+        "are used and the devices of every driver; of a device that cannot be used it says why. With several NUMA nodes it says "
+        "which CPUs and workers are near whose memory, and how fast they read it (--measure). Of the "
         "operators that the processor has several kernels for, it shows what each took in the "
         "measurement of the first start (remove the file named to have another): a token with weights "
         "or cache from memory, a prefill of 128 tokens, and a whole turn, 512 tokens of prompt and 128 "
