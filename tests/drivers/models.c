@@ -6,40 +6,14 @@
  */
 #include "models/model.h"
 #include "runtime/memory.h"
+#include "tests/support/golden.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_TOKENS = 512, PAGES = 16, MAX_DEVICES = 16 };
-
-struct golden {
-    int32_t tokens, vocabulary;
-    int32_t token[MAX_TOKENS];
-    float *logits;
-};
-
-static const char *path_of(const char *name, const char *suffix)
-{
-    static char path[1024];
-    snprintf(path, sizeof path, "%s/models/llama/%s.%s", getenv("ASHLAR_TEST_DATA"), name, suffix);
-    return path;
-}
-
-static void read_golden(const char *name, struct golden *golden)
-{
-    FILE *file = fopen(path_of(name, "logits"), "rb");
-    cr_assert(file, "%s is missing", path_of(name, "logits"));
-    cr_assert_eq(fread(&golden->tokens, 4, 1, file), 1u);
-    cr_assert_eq(fread(&golden->vocabulary, 4, 1, file), 1u);
-    size_t count = (size_t)golden->tokens * (size_t)golden->vocabulary;
-    cr_assert_leq(golden->tokens, MAX_TOKENS);
-    cr_assert_eq(fread(golden->token, 4, (size_t)golden->tokens, file), (size_t)golden->tokens);
-    golden->logits = malloc(count * sizeof *golden->logits);
-    cr_assert_eq(fread(golden->logits, 4, count, file), count);
-    fclose(file);
-}
+enum { MAX_TOKENS = GOLDEN_TOKENS, PAGES = 16, MAX_DEVICES = 16 };
 
 /* Runs tokens [from, from + count) of the one sequence; logits of all of them. */
 static void run_span(
@@ -72,16 +46,17 @@ static float *run_all(struct ash_model *model, const struct golden *golden, int3
 static void check_model(
     const char *device, const char *split, const char *name, const char *kv_type, double tolerance)
 {
+    char file[64];
     struct ash_runtime *runtime;
     struct ash_model *model;
-    struct golden golden;
+    snprintf(file, sizeof file, "%s.gguf", name);
     struct ash_setting_value settings[] = { { "device", device }, { "batch_tokens", "128" },
         { "kv_type", kv_type }, { "context", "512" }, { "split", split } };
     cr_assert_eq(ash_runtime_create(settings, 5, &runtime), ASH_OK, "%s", ash_error());
     struct ash_model_options options = { .load = { .sessions = 1 }, .outputs = MAX_TOKENS };
-    cr_assert_eq(ash_model_open(runtime, path_of(name, "gguf"), &options, &model), ASH_OK, "%s",
-        ash_error());
-    read_golden(name, &golden);
+    cr_assert_eq(
+        ash_model_open(runtime, golden_path(file), &options, &model), ASH_OK, "%s", ash_error());
+    struct golden golden = golden_read(name);
     size_t count = (size_t)golden.tokens * (size_t)golden.vocabulary;
     float *whole = run_all(model, &golden, 128), *one = run_all(model, &golden, 1);
     float *pieces = run_all(model, &golden, 7);
@@ -160,7 +135,7 @@ static void answer(
     struct ash_runtime *runtime;
     struct ash_model *model;
     cr_assert_eq(ash_runtime_create(settings, 6, &runtime), ASH_OK, "%s", ash_error());
-    cr_assert_eq(ash_model_open(runtime, path_of("wide", "gguf"), NULL, &model), ASH_OK, "%s: %s",
+    cr_assert_eq(ash_model_open(runtime, golden_path("wide.gguf"), NULL, &model), ASH_OK, "%s: %s",
         device, ash_error());
     struct ash_session_options options = ash_session_defaults();
     options.temperature = 0;
@@ -212,7 +187,7 @@ Test(models, a_split_or_list_that_does_not_fit_is_refused)
         struct ash_model *model;
         enum ash_status status = ash_runtime_create(bad[i].setting, 2, &runtime);
         if (status == ASH_OK)
-            status = ash_model_open(runtime, path_of("tied", "gguf"), NULL, &model);
+            status = ash_model_open(runtime, golden_path("tied.gguf"), NULL, &model);
         cr_assert_eq(status, ASH_ERR_ARGUMENT, "case %zu: %s", i, ash_error());
         cr_assert(strstr(ash_error(), bad[i].message), "case %zu: %s", i, ash_error());
         ash_runtime_destroy(runtime);

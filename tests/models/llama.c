@@ -7,20 +7,14 @@
  */
 #include "models/model.h"
 #include "runtime/memory.h"
+#include "tests/support/golden.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_TOKENS = 512, CONTEXT = 512 };
-
-static char *data_path(const char *name)
-{
-    static char path[1024];
-    snprintf(path, sizeof path, "%s/models/llama/%s", getenv("ASHLAR_TEST_DATA"), name);
-    return path;
-}
+enum { MAX_TOKENS = GOLDEN_TOKENS, CONTEXT = 512 };
 
 struct machine {
     struct ash_runtime *runtime;
@@ -70,25 +64,6 @@ static void run_span(struct ash_model *model, const int32_t *token, int32_t from
 
 /* ---- Against the reference ---- */
 
-static struct golden {
-    int32_t tokens, vocabulary;
-    int32_t token[MAX_TOKENS];
-    float *logits;
-} read_golden(const char *name)
-{
-    struct golden golden;
-    FILE *file = fopen(data_path(name), "rb");
-    cr_assert(file, "%s is missing", data_path(name));
-    cr_assert_eq(fread(&golden.tokens, 4, 1, file), 1u);
-    cr_assert_eq(fread(&golden.vocabulary, 4, 1, file), 1u);
-    size_t count = (size_t)golden.tokens * (size_t)golden.vocabulary;
-    cr_assert_eq(fread(golden.token, 4, (size_t)golden.tokens, file), (size_t)golden.tokens);
-    golden.logits = malloc(count * sizeof *golden.logits);
-    cr_assert_eq(fread(golden.logits, 4, count, file), count);
-    fclose(file);
-    return golden;
-}
-
 static float largest_difference(const float *a, const float *b, size_t count)
 {
     float worst = 0;
@@ -122,10 +97,9 @@ Test(llama, logits_are_those_of_a_float64_reference)
 {
     for (size_t i = 0; i < sizeof reference_cases / sizeof *reference_cases; i++) {
         char name[64];
-        snprintf(name, sizeof name, "%s.logits", reference_cases[i].name);
-        struct golden golden = read_golden(name);
+        struct golden golden = golden_read(reference_cases[i].name);
         snprintf(name, sizeof name, "%s.gguf", reference_cases[i].name);
-        struct machine machine = load(data_path(name), reference_cases[i].threads,
+        struct machine machine = load(golden_path(name), reference_cases[i].threads,
             reference_cases[i].batch, reference_cases[i].kv_type, 1);
         int32_t chunk = machine.model->batch_tokens;
         size_t row = (size_t)golden.vocabulary;
@@ -235,10 +209,10 @@ Test(llama, logits_do_not_depend_on_batch_threads_or_chunks)
     static const char *const kv_types[] = { "f32", "f16", "bf16", "q8_0" };
     for (int i = 0; i < 3; i++) {
         if (i < 2) { /* heads of 8 channels make no block of Q8_0 */
-            check_invariance(data_path("tied.gguf"), kv_types[i]);
-            check_invariance(data_path("window.gguf"), kv_types[i]);
+            check_invariance(golden_path("tied.gguf"), kv_types[i]);
+            check_invariance(golden_path("window.gguf"), kv_types[i]);
         }
-        check_invariance(data_path("wide.gguf"), kv_types[i]);
+        check_invariance(golden_path("wide.gguf"), kv_types[i]);
     }
 }
 
@@ -264,7 +238,7 @@ static enum ash_status open_with_context(
     static const char key[] = "llama.context_length";
     static const struct ash_model_options options = { .load = { .sessions = 4096 } };
     struct ash_gguf *file;
-    FILE *in = fopen(data_path("tied.gguf"), "rb");
+    FILE *in = fopen(golden_path("tied.gguf"), "rb");
     cr_assert(in);
     size_t size = fread(bytes, 1, sizeof bytes, in);
     fclose(in);
@@ -297,7 +271,7 @@ Test(llama, loading_survives_every_failed_allocation)
         ash_memory_fail_from(n);
         status = ash_runtime_create(settings, 3, &runtime);
         if (status == ASH_OK)
-            status = ash_model_open(runtime, data_path("tied.gguf"), NULL, &model);
+            status = ash_model_open(runtime, golden_path("tied.gguf"), NULL, &model);
         ash_memory_fail_from(-1);
         cr_assert(status == ASH_OK || status == ASH_ERR_NO_MEMORY, "allocation %d: %s: %s", n,
             ash_status_name(status), ash_error());
