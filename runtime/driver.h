@@ -135,8 +135,8 @@ struct ash_driver {
         const struct ash_batch *batch, const struct ash_event *after, int after_count,
         struct ash_event *done);
 
-    /* Queues a copy on `device`, which owns one of the two buffers; the other is its own or has host
-     * memory. */
+    /* Queues a copy on `device`, which owns one of the two buffers; the other is its own, has host
+     * memory or, where the driver can (hip), is another of its devices'. ASH_ERR_ARGUMENT otherwise. */
     enum ash_status (*copy)(struct ash_device *device, struct ash_place to, struct ash_place from,
         size_t size_bytes, const struct ash_event *after, int after_count, struct ash_event *done);
 
