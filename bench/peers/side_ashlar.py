@@ -25,7 +25,7 @@ class Ashlar:
 
     def bench(self, threads, cpus, limit_s, *words):
         run = spawn_checked([self.program, "bench", "-m", self.model, "-t", str(threads), "--json",
-                             "--repeats", "1", "--kv-type", "f16", *map(str, words)], cpus,
+                             "--repeats", "1", *map(str, words)], cpus,
                             limit_s=limit_s or LIMIT_S)
         return json.loads(run.output), run
 
