@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "drivers/runtime.h"
 
+#include "drivers/costs.h"
 #include "runtime/cpu.h"
 #include "runtime/json.h"
 #include "runtime/memory.h"
@@ -55,10 +56,46 @@ static enum ash_status copy_list(const char *text, const char *flag, char out[LI
     return ASH_OK;
 }
 
+/* One that does not open is left out: nobody asked for it by name. */
+static enum ash_status open_measured(struct ash_runtime *runtime, const struct ash_driver *driver)
+{
+    const char *directory = runtime->config.cache_dir;
+    struct ash_device_info found[ASH_MAX_DEVICES];
+    int count = 0;
+    ASH_TRY(driver->probe(runtime->topology, found, ASH_MAX_DEVICES, &count));
+    for (int i = 0; i < count && i < ASH_MAX_DEVICES; i++) {
+        found[i].index = i;
+        if (!found[i].usable || is_open(runtime, &found[i]) ||
+            !ash_costs_has(directory, &found[i]) || runtime->device_count == ASH_MAX_DEVICES)
+            continue;
+        struct ash_device **device = &runtime->device[runtime->device_count];
+        enum ash_status status = driver->open(&found[i], &runtime->config, device);
+        runtime->device_count += status == ASH_OK;
+        if (status == ASH_ERR_NO_MEMORY)
+            return status;
+    }
+    return ASH_OK;
+}
+
+/* The first usable device, and all that have been measured here (drivers/costs.h); a driver none of whose
+ * devices ever was is not even asked. */
+static enum ash_status open_auto(struct ash_runtime *runtime)
+{
+    const char *directory = runtime->config.cache_dir;
+    ASH_TRY(open_device(runtime, "auto"));
+    for (const struct ash_driver *const *driver = ash_drivers; *driver && directory; driver++)
+        if (*driver != runtime->device[0]->driver && strcmp((*driver)->name, "null") != 0 &&
+            ash_costs_has_driver(directory, (*driver)->name))
+            ASH_TRY(open_measured(runtime, *driver));
+    return ASH_OK;
+}
+
 /* "cpu,opencl:0" or "auto": each name once, in the order given. */
 static enum ash_status open_devices(struct ash_runtime *runtime)
 {
     char names[LIST_BYTES], *rest = names;
+    if (strcmp(runtime->config.device, "auto") == 0)
+        return open_auto(runtime);
     ASH_TRY(copy_list(runtime->config.device, "--device", names));
     for (char *name; (name = strsep(&rest, ","));)
         ASH_TRY(open_device(runtime, name));

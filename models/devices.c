@@ -2,6 +2,7 @@
 #include "models/devices.h"
 
 #include "runtime/memory.h"
+#include "scheduler/cost_file.h"
 #include "scheduler/devices.h"
 #include "scheduler/place.h"
 
@@ -139,9 +140,58 @@ static bool runs(void *context, const struct ash_graph_node *node, int32_t index
     return item.runs;
 }
 
+/* A placement must promise a tenth over the best device alone, if one can hold all: the clock knows nothing
+ * of what else devices that share a processor or a bus do to each other. */
+static const double worth = 0.9;
+
+/* The best device alone, and what it takes: HUGE_VAL where none can. */
+static enum ash_status find_alone(const struct ash_graph *graph, const struct ash_machine *machine,
+    const struct ash_place_options *options, int32_t *best, double *best_s)
+{
+    int32_t nodes = ash_graph_nodes(graph);
+    int32_t *device = ash_alloc_array((size_t)nodes + 1, sizeof *device);
+    int32_t *order = ash_alloc_array((size_t)nodes + 1, sizeof *order);
+    enum ash_status status =
+        device && order ? ASH_OK
+                        : ash_fail_memory(2 * (size_t)nodes * sizeof *order, "a placement");
+    *best_s = HUGE_VAL;
+    for (int32_t d = 0; d < machine->devices && status == ASH_OK; d++) {
+        double seconds;
+        for (int32_t i = 0; i <= nodes; i++) {
+            device[i] = i < nodes ? d : machine->home; /* the last is the return of the outputs */
+            order[i] = i;
+        }
+        const struct ash_placement alone = { .device = device, .schedule = { .order = order } };
+        if (ash_place_predict(graph, machine, options, &alone, &seconds) == ASH_OK &&
+            seconds < *best_s) {
+            *best_s = seconds;
+            *best = d;
+        }
+    }
+    ash_free(device);
+    ash_free(order);
+    return status;
+}
+
+static enum ash_status find_best(const struct ash_graph *graph, const struct ash_machine *machine,
+    const struct ash_place_options *options, int32_t *placement)
+{
+    struct ash_placement found;
+    double alone_s;
+    int32_t alone = 0, nodes = ash_graph_nodes(graph);
+    ASH_TRY(find_alone(graph, machine, options, &alone, &alone_s));
+    ASH_TRY(ash_place_find(graph, machine, options, &found));
+    bool pays = found.schedule.makespan_s < worth * alone_s;
+    for (int32_t i = 0; i < nodes; i++)
+        placement[i] = pays ? found.device[i] : alone;
+    ash_placement_finish(&found);
+    return ASH_OK;
+}
+
 /* The placement that is best for one token, decoded at a typical depth. */
 static enum ash_status find(const struct ash_model_devices *devices,
-    const struct ash_placing *placing, const struct ash_machine *machine, int32_t *placement)
+    const struct ash_placing *placing, const struct ash_machine *machine,
+    struct ash_cost_model *const *models, int32_t *placement)
 {
     int32_t depth = placing->context > TYPICAL_DEPTH ? TYPICAL_DEPTH : placing->context - 1;
     int32_t *zeros = ash_alloc_array((size_t)depth + 1, sizeof *zeros);
@@ -150,27 +200,48 @@ static enum ash_status find(const struct ash_model_devices *devices,
     struct ash_span span = { 0, 1, depth, zeros };
     struct ash_batch batch = { 1, 1, 1, zeros, zeros, zeros, &span };
     struct asking asking = { .devices = devices, .graph = placing->graph };
-    struct ash_placement found;
-    enum ash_status status = ash_place_find(placing->graph, machine,
+    enum ash_status status = find_best(placing->graph, machine,
         &(struct ash_place_options){
-            .batch = &batch, .runs = runs, .context = &asking, .effort = EFFORT },
-        &found);
-    if (status == ASH_OK) {
-        memcpy(
-            placement, found.device, (size_t)ash_graph_nodes(placing->graph) * sizeof *placement);
-        ash_placement_finish(&found);
-    }
+            .batch = &batch,
+            .cost_model = (const struct ash_cost_model *const *)models,
+            .runs = runs,
+            .context = &asking,
+            .effort = EFFORT,
+        },
+        placement);
     ash_free(asking.item);
     ash_free(zeros);
     return status;
 }
 
+/* What was measured of each device; NULL where nothing was: its kind's figures then. */
+static enum ash_status open_models(const struct ash_model_devices *devices, const char *directory,
+    struct ash_cost_model *out[ASH_MAX_DEVICES])
+{
+    for (int32_t i = 0; i < devices->count && directory; i++) {
+        bool measured;
+        ASH_TRY(ash_costs_open(directory, devices->device[i], &out[i], &measured));
+        if (measured)
+            continue;
+        ash_cost_model_destroy(out[i]);
+        out[i] = NULL;
+    }
+    return ASH_OK;
+}
+
 static enum ash_status choose(
     const struct ash_model_devices *devices, const struct ash_placing *placing, int32_t *placement)
 {
-    struct ash_machine machine;
-    ASH_TRY(ash_machine_of(devices->device, devices->count, devices->memory_bytes, &machine));
-    enum ash_status status = find(devices, placing, &machine, placement);
+    struct ash_machine machine = { 0 };
+    struct ash_cost_model *models[ASH_MAX_DEVICES] = { NULL };
+    enum ash_status status = open_models(devices, placing->config->cache_dir, models);
+    if (status == ASH_OK)
+        status = ash_machine_of(
+            devices->device, devices->count, models, devices->memory_bytes, &machine);
+    if (status == ASH_OK)
+        status = find(devices, placing, &machine, models, placement);
+    for (int32_t i = 0; i < devices->count; i++)
+        ash_cost_model_destroy(models[i]);
     ash_machine_finish(&machine);
     return status;
 }

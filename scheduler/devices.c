@@ -3,6 +3,7 @@
 
 #include "runtime/affinity.h"
 #include "runtime/memory.h"
+#include "scheduler/cost_file.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -14,9 +15,9 @@ struct kind {
 };
 
 static const struct kind processor = { { 8e9, 50e9, 1e-6 }, { 8e9, 10e9, 1e-6 }, 8e9, 1e-6 };
-static const struct kind card = { { 200e9, 5e12, 8e-6 }, { 200e9, 2e12, 8e-6 }, 10e9, 20e-6 };
+static const struct kind card = { { 200e9, 5e12, 8e-6 }, { 200e9, 2e12, 8e-6 }, 10e9, 40e-6 };
 /* Drivers that compute on the processor, with a queue between: slower than its own kernels. */
-static const struct kind detour = { { 4e9, 5e9, 50e-6 }, { 2e9, 2e9, 50e-6 }, 4e9, 50e-6 };
+static const struct kind detour = { { 4e9, 5e9, 50e-6 }, { 2e9, 2e9, 50e-6 }, 4e9, 500e-6 };
 
 /* A card has an address on the bus; what computes and has none shares the processor. */
 static const struct kind *kind_of(const struct ash_device_info *info)
@@ -30,6 +31,12 @@ static struct ash_rates scaled(struct ash_rates rates, double threads)
 {
     return (struct ash_rates){ rates.bytes_per_s * threads, rates.flops_per_s * threads,
         rates.launch_s };
+}
+
+struct ash_rates ash_device_rates(const struct ash_device_info *info)
+{
+    const struct kind *kind = kind_of(info);
+    return scaled(kind->matmul, kind == &card ? 1 : ash_affinity_usable());
 }
 
 static void describe(
@@ -49,6 +56,18 @@ static void describe(
     snprintf(out->pci, sizeof out->pci, "%s", info->pci);
 }
 
+/* From a small copy and a large one. */
+static void set_link(const struct ash_cost_model *model, struct ash_machine_device *device)
+{
+    enum { SMALL = 4096, LARGE = 4 << 20 };
+    const struct ash_cost small = ash_copy_cost(SMALL), large = ash_copy_cost(LARGE);
+    double small_s = ash_cost_model_predict(model, ASH_COPY_KEY, &small);
+    double more_s = ash_cost_model_predict(model, ASH_COPY_KEY, &large) - small_s;
+    device->link_latency_s = small_s;
+    if (more_s > 0)
+        device->link_bytes_per_s = (LARGE - SMALL) / more_s;
+}
+
 /* A link for each pair: over the host, so the latencies of both and the narrower way. */
 static void add_links(struct ash_machine *machine)
 {
@@ -64,7 +83,7 @@ static void add_links(struct ash_machine *machine)
 }
 
 enum ash_status ash_machine_of(struct ash_device *const *devices, int32_t count,
-    const double *memory_bytes, struct ash_machine *out)
+    struct ash_cost_model *const *models, const double *memory_bytes, struct ash_machine *out)
 {
     size_t number = (size_t)count;
     struct ash_machine machine = { .devices = count,
@@ -75,8 +94,11 @@ enum ash_status ash_machine_of(struct ash_device *const *devices, int32_t count,
         ash_machine_finish(&machine);
         return ash_fail_memory(number * number * sizeof *machine.link, "a machine");
     }
-    for (int32_t i = 0; i < count; i++)
+    for (int32_t i = 0; i < count; i++) {
         describe(devices[i], memory_bytes[i], &machine.device[i]);
+        if (models[i])
+            set_link(models[i], &machine.device[i]);
+    }
     for (int32_t i = count - 1; i >= 0; i--)
         if (machine.device[i].host)
             machine.home = i;

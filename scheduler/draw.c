@@ -79,6 +79,38 @@ static void print_summary(const struct ash_plan_view *view, FILE *out)
             view->bytes_per_s / 1e9, view->flops_per_s / 1e9);
 }
 
+/* What each of several devices holds. */
+static void print_devices(const struct ash_plan *plan, FILE *out)
+{
+    for (int32_t d = 0; d < plan->devices && plan->devices > 1; d++) {
+        const struct plan_device *device = &plan->device[d];
+        char name[PLAN_NAME_BYTES], w[32], s[32], a[32];
+        int32_t steps = 0;
+        for (int32_t i = 0; i < plan->summary.steps; i++)
+            steps += plan->node[i].device == d;
+        fprintf(out, "%s: %d steps, weights %s, states %s, activations %s\n",
+            plan_device_name(plan, d, name), steps,
+            draw_bytes(device->weights ? (double)device->weights->size_bytes : 0, w, sizeof w),
+            draw_bytes(device->states ? (double)device->states->size_bytes : 0, s, sizeof s),
+            draw_bytes(device->arena ? (double)device->arena->size_bytes : 0, a, sizeof a));
+    }
+}
+
+static void print_costs(const struct ash_plan_view *view, FILE *out)
+{
+    int32_t tokens = view->batch ? view->batch->tokens : (int32_t)view->plan->tokens;
+    if (view->cost_s > 0)
+        fprintf(out, "predicted %.3f ms (%.1f tokens/s) by what was measured of the devices\n",
+            view->cost_s * 1e3, tokens / view->cost_s);
+    if (view->measured_s > 0)
+        fprintf(out, "measured %.3f ms (%.1f tokens/s)", view->measured_s * 1e3,
+            tokens / view->measured_s);
+    if (view->measured_s > 0 && view->cost_s > 0)
+        fprintf(out, ", steps off by %.1f %% (median)", 100 * view->cost_error);
+    if (view->measured_s > 0)
+        fputc('\n', out);
+}
+
 static void print_step(const struct ash_plan_view *view, int32_t index, FILE *out)
 {
     struct ash_plan_step step = draw_step(view, index);
@@ -89,15 +121,21 @@ static void print_step(const struct ash_plan_view *view, int32_t index, FILE *ou
         snprintf(offset, sizeof offset, "%lld", (long long)step.arena_offset);
     if (predicted_s > 0)
         snprintf(time, sizeof time, "%.1f", predicted_s * 1e6);
-    fprintf(out, "%5d %5d  %-24s %-10s %-14s %10s %10s %10.2f %9s  %s\n", index, step.step->phase,
-        ash_text_visible(step.name, name, sizeof name), step.step->op->name,
+    char device[PLAN_NAME_BYTES] = "";
+    if (view->plan->devices > 1)
+        plan_device_name(view->plan, step.device, device);
+    fprintf(out, "%5d %5d  %-24s %-10s %-14s %10s %10s %10.2f %9s  %s%s%s\n", index,
+        step.step->phase, ash_text_visible(step.name, name, sizeof name), step.step->op->name,
         step.step->loaded->kernel, offset, draw_bytes(moved, bytes, sizeof bytes),
-        step.cost.flops / 1e6, time, ash_step_describe(step.step, shapes, sizeof shapes));
+        step.cost.flops / 1e6, time, device, device[0] ? "  " : "",
+        ash_step_describe(step.step, shapes, sizeof shapes));
 }
 
 enum ash_status ash_plan_print_text(const struct ash_plan_view *view, FILE *out)
 {
     print_summary(view, out);
+    print_devices(view->plan, out);
+    print_costs(view, out);
     fprintf(out, "\n%5s %5s  %-24s %-10s %-14s %10s %10s %10s %9s  %s\n", "step", "phase", "name",
         "operator", "kernel", "arena at", "bytes", "MFLOP", "us", "shapes (the largest)");
     for (int32_t i = 0; i < view->plan->summary.steps; i++)
@@ -198,11 +236,12 @@ json_t *ash_plan_json(const struct ash_plan_view *view)
         return NULL;
     }
     const char *title = view->title ? view->title : "";
-    return json_pack("{s:o, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:o}", "title",
-        ash_json_text(title, strlen(title)), "operators", (int)summary.nodes, "phases",
+    return json_pack("{s:o, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:o}",
+        "title", ash_json_text(title, strlen(title)), "operators", (int)summary.nodes, "phases",
         (int)summary.phases, "tokens", (json_int_t)view->plan->tokens, "weight_bytes",
         (json_int_t)summary.weight_bytes, "mapped_bytes", (json_int_t)summary.mapped_bytes,
         "state_bytes", (json_int_t)summary.state_bytes, "arena_bytes",
         (json_int_t)summary.arena_bytes, "unshared_bytes", (json_int_t)summary.unshared_bytes,
-        "predicted_s", ash_plan_predict_s(view), "steps", steps);
+        "predicted_s", ash_plan_predict_s(view), "cost_s", view->cost_s, "measured_s",
+        view->measured_s, "cost_error", view->cost_error, "steps", steps);
 }

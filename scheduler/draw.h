@@ -17,6 +17,9 @@ struct ash_plan_view {
     const struct ash_batch *batch;   /* the one to count the work of; NULL = the largest */
     const char *title;               /* the model's name; NULL = none */
     double bytes_per_s, flops_per_s; /* memory bandwidth and peak arithmetic of all threads */
+    double cost_s; /* what the batch should take by what was measured of the devices; 0 = unknown */
+    double measured_s; /* what it took; 0 = unknown */
+    double cost_error; /* of a step in the median, where both are known: 0.1 = a tenth */
 };
 
 /*

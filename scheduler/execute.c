@@ -141,13 +141,33 @@ static enum ash_status finish(struct ash_plan *plan, enum ash_status status)
     return status;
 }
 
+static void begin(struct ash_plan *plan)
+{
+    plan->failed = -1;
+    for (int32_t i = 0; i < plan->devices; i++)
+        plan->device[i].last = (struct ash_event){ 0 };
+}
+
+enum ash_status plan_run_segment(
+    struct ash_plan *plan, int32_t index, const struct ash_batch *batch)
+{
+    begin(plan);
+    return finish(plan, run_segment(plan, &plan->segment[index], batch));
+}
+
+enum ash_status plan_run_step(struct ash_plan *plan, int32_t index, const struct ash_batch *batch)
+{
+    int32_t device = plan->node[index].device;
+    begin(plan);
+    return finish(plan,
+        plan_note(plan, device, launch_step(&plan->device[device], &plan->step[index], batch)));
+}
+
 enum ash_status ash_plan_run(struct ash_plan *plan, const struct ash_batch *batch)
 {
     ASH_TRY(check_batch(plan, batch));
     enum ash_status status = ASH_OK;
-    plan->failed = -1;
-    for (int32_t i = 0; i < plan->devices; i++)
-        plan->device[i].last = (struct ash_event){ 0 };
+    begin(plan);
     for (int32_t i = 0; i < plan->segments && status == ASH_OK; i++)
         status = run_segment(plan, &plan->segment[i], batch);
     if (status == ASH_OK)

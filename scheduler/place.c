@@ -3,6 +3,7 @@
 
 #include "kernels/matmul/matmul.h"
 #include "runtime/memory.h"
+#include "scheduler/cost_file.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -62,13 +63,15 @@ static const struct ash_rates *rates_of(
 }
 
 static double seconds_on(const struct building *b, const struct ash_graph_node *node,
-    const struct ash_cost *cost, int32_t device)
+    const struct ash_args *args, const struct ash_cost *cost, int32_t device)
 {
+    char key[ASH_COST_KEY_BYTES];
     const struct ash_place_options *options = b->options;
     if (options->runs && !options->runs(options->context, node, device))
         return HUGE_VAL;
     if (options->cost_model && options->cost_model[device])
-        return ash_cost_model_predict(options->cost_model[device], node->op->name, cost);
+        return ash_cost_model_predict(
+            options->cost_model[device], ash_cost_key(node->op, args, key), cost);
     const struct ash_rates *rates = rates_of(b, node, device);
     return rates->launch_s + fmax((cost->bytes_read + cost->bytes_written) / rates->bytes_per_s,
                                  cost->flops / rates->flops_per_s);
@@ -127,7 +130,7 @@ static enum ash_status add_node(struct building *b, int32_t index)
     node->op->cost(&args, &cost);
     for (int32_t device = 0; device < b->machine->devices; device++)
         b->seconds[(size_t)index * (size_t)b->machine->devices + (size_t)device] =
-            seconds_on(b, node, &cost, device);
+            seconds_on(b, node, &args, &cost, device);
     for (int i = 0; i < ASH_MAX_INPUTS; i++) {
         if (node->in[i] == ASH_NO_VALUE)
             continue;

@@ -170,6 +170,11 @@ enum ash_status plan_lay_out(struct ash_plan *plan, bool share);
 enum ash_status plan_add_states(struct ash_plan *plan);
 enum ash_status plan_add_weights(struct ash_plan *plan, const struct ash_plan_options *options);
 
+/* execute.c: one segment, or one step that is no copy, by itself; returns when it is done. */
+enum ash_status plan_run_segment(
+    struct ash_plan *plan, int32_t index, const struct ash_batch *batch);
+enum ash_status plan_run_step(struct ash_plan *plan, int32_t index, const struct ash_batch *batch);
+
 /* A block of memory needed during some phases, for ash_arena_lay_out(). */
 struct arena_block {
     size_t size_bytes; /* a multiple of PLAN_ALIGNMENT */

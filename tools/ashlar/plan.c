@@ -8,6 +8,7 @@
 #include "tools/ashlar/commands.h"
 #include "tools/ashlar/load.h"
 #include "tools/ashlar/plan_machine.h"
+#include "tools/ashlar/plan_measure.h"
 
 #include <errno.h>
 #include <string.h>
@@ -69,7 +70,7 @@ static enum ash_status show(const struct ash_cli *cli, const struct ash_plan_vie
 
 /* One sequence: `tokens` of it at once, after `depth` others. */
 static enum ash_status show_batch(
-    const struct ash_cli *cli, const struct ash_model *model, struct ash_plan_view *view)
+    const struct ash_cli *cli, struct ash_model *model, struct ash_plan_view *view)
 {
     const struct options *options = cli->options;
     int32_t tokens = options->tokens ? (int32_t)options->tokens : model->batch_tokens;
@@ -87,8 +88,30 @@ static enum ash_status show_batch(
     struct ash_span span = { 0, tokens, (int32_t)options->depth, zeros };
     struct ash_batch batch = { tokens, 1, 1, zeros, zeros, zeros, &span };
     view->batch = &batch;
-    enum ash_status status = show(cli, view);
+    struct ash_plan *plan = options->tokens == 1 ? model->plan : model->prompts;
+    view->plan = plan;
+    enum ash_status status = ash_measure_plan(model, plan, options->measure, view);
+    if (status == ASH_OK)
+        status = show(cli, view);
     ash_free(zeros);
+    return status;
+}
+
+/* Every device by itself, so that the placement which comes then knows them. */
+static enum ash_status measure_devices(const struct ash_cli *cli, struct ash_loaded_model *loaded)
+{
+    const struct options *options = cli->options;
+    bool words = !options->json && !options->dot && !options->svg && !cli->quiet;
+    char *path;
+    ASH_TRY(ash_model_find(&loaded->runtime->config, loaded->name, &path));
+    ash_model_destroy(loaded->model);
+    loaded->model = NULL;
+    enum ash_status status =
+        ash_measure_devices(loaded->runtime, path, (int32_t)options->depth, words ? stdout : NULL);
+    if (status == ASH_OK)
+        status = ash_model_open(loaded->runtime, path,
+            &(struct ash_model_options){ .plan_only = true }, &loaded->model);
+    ash_free(path);
     return status;
 }
 
@@ -105,10 +128,13 @@ static enum ash_status run(struct ash_cli *cli)
                                               .json = options->json });
     if (options->measure)
         ASH_TRY(measure(cli, &view));
-    ASH_TRY(ash_load(cli, &(struct ash_model_options){ .plan_only = true }, &loaded));
-    view.plan = options->tokens == 1 ? loaded.model->plan : loaded.model->prompts;
+    const struct ash_model_options model_options = { .plan_only = !options->measure,
+        .graph_only = options->measure };
+    ASH_TRY(ash_load(cli, &model_options, &loaded));
+    enum ash_status status = options->measure ? measure_devices(cli, &loaded) : ASH_OK;
     view.title = loaded.name;
-    enum ash_status status = show_batch(cli, loaded.model, &view);
+    if (status == ASH_OK)
+        status = show_batch(cli, loaded.model, &view);
     ash_unload(&loaded);
     return status;
 }
@@ -122,7 +148,8 @@ static const struct ash_option options[] = {
     { "depth", 0, ASH_OPTION_INTEGER, offsetof(struct options, depth), "N", 0, INT32_MAX,
         .fallback = "0", .help = "positions that are in the cache before it" },
     { "measure", 0, ASH_OPTION_SWITCH, offsetof(struct options, measure),
-        .help = "measure this machine first, and predict times" },
+        .help = "measure this machine first, predict times, and keep what each device takes for "
+                "placement" },
     { "dot", 0, ASH_OPTION_FILE, offsetof(struct options, dot), "FILE",
         .help = "write the graph for Graphviz; - = standard output" },
     { "svg", 0, ASH_OPTION_FILE, offsetof(struct options, svg), "FILE",
@@ -136,7 +163,8 @@ static const struct ash_option options[] = {
 };
 
 static const char *const settings[] = { "model", "device", "split", "device_memory", "threads",
-    "kernels", "kernel_dir", "context", "batch_tokens", "kv_type", "models_dir", "registry", NULL };
+    "kernels", "kernel_dir", "context", "batch_tokens", "kv_type", "models_dir", "registry",
+    "cache_dir", NULL };
 
 static const struct ash_example examples[] = {
     { "ashlar plan --tokens 1 --measure", "Show what decoding one token takes." },
@@ -154,7 +182,8 @@ const struct ash_command ash_command_plan = {
         "operations, and where in the arena the result lies.\n\n"
         "With --measure the memory's bandwidth and the processor's peak are measured, and each step's "
         "least time is predicted from them: no step can be faster than its bytes over the bandwidth, "
-        "or its operations over the peak.\n\n"
+        "or its operations over the peak. The model then runs on each device of --device by itself; what "
+        "every operator took is kept in cache_dir, and from then on decides what runs where.\n\n"
         "With --machine the model is placed on the devices of another machine: which operators run "
         "where, what each device holds, and how many tokens a second that should give. The machine is "
         "a file that lstopo wrote there (or synthetic:DESCRIPTION); --device-table says what its "

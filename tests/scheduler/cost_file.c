@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What plans' steps take, and how that is kept. */
+#include "scheduler/cost_file.h"
+#include "drivers/costs.h"
+#include "runtime/memory.h"
+#include "scheduler/measure.h"
+#include "tests/scheduler/rig.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct ash_cost cost = { 2e6, 1e6, 1e4 };
+
+/* A folder of the test's own. */
+static const char *fresh_folder(void)
+{
+    static char path[] = "/tmp/ashlar-costs-XXXXXX";
+    snprintf(path, sizeof path, "/tmp/ashlar-costs-XXXXXX");
+    cr_assert(mkdtemp(path));
+    return path;
+}
+
+Test(cost_file, what_was_measured_is_there_the_next_time)
+{
+    const char *folder = fresh_folder();
+    struct ash_device *device = rig_open("null", 1);
+    struct ash_cost_model *model, *again;
+    bool measured = true;
+    cr_assert_not(ash_costs_has(folder, &device->info));
+    cr_assert_eq(ash_costs_open(folder, device, &model, &measured), ASH_OK);
+    cr_assert_not(measured);
+    cr_assert_eq(ash_cost_model_learn(model, "matmul/Q4_1", &cost, 0.125), ASH_OK);
+    cr_assert_eq(ash_costs_save(folder, device, model), ASH_OK, "%s", ash_error());
+    cr_assert(ash_costs_has(folder, &device->info));
+    cr_assert(ash_costs_has_driver(folder, "null"));
+    cr_assert_not(ash_costs_has_driver(folder, "cpu"));
+    cr_assert_eq(ash_costs_open(folder, device, &again, &measured), ASH_OK);
+    cr_assert(measured);
+    cr_assert_float_eq(ash_cost_model_predict(again, "matmul/Q4_1", &cost), 0.125, 1e-9);
+    ash_cost_model_destroy(model);
+    ash_cost_model_destroy(again);
+    char *path = ash_costs_path(folder, &device->info);
+    cr_assert_eq(unlink(path), 0);
+    cr_assert_eq(rmdir(folder), 0);
+    ash_free(path);
+    device->driver->close(device);
+}
+
+/* Every beginning of a file, and files that are another's, leave the model as it was. */
+Test(cost_file, one_that_is_damaged_or_anothers_is_as_good_as_none)
+{
+    static const char whole[] =
+        "{\"ashlar_costs\":1,\"of\":\"me\",\"samples\":{\"a/F32\":[[20,21,1.5]]}}";
+    static const char *const bad[] = { "", "[]", "null", "{}",
+        "{\"ashlar_costs\":2,\"of\":\"me\",\"samples\":{}}",
+        "{\"ashlar_costs\":1,\"of\":\"you\",\"samples\":{}}",
+        "{\"ashlar_costs\":1,\"of\":\"me\",\"samples\":[]}",
+        "{\"ashlar_costs\":1,\"of\":\"me\",\"samples\":{\"a/F32\":[[20,21,99]]}}",
+        "{\"ashlar_costs\":1,\"of\":\"me\",\"of\":\"me\",\"samples\":{\"a/F32\":[[20,21,1]]}}" };
+    static const struct ash_rates rates = { 1e10, 1e11, 1e-6 };
+    struct ash_cost_model *model;
+    cr_assert_eq(ash_cost_model_create(&rates, &model), ASH_OK);
+    double guess = ash_cost_model_predict(model, "a/F32", &cost);
+    for (size_t length = 0; length + 1 < sizeof whole; length++)
+        cr_assert_neq(ash_costs_parse(whole, length, "me", model), ASH_OK, "%zu", length);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        cr_assert_neq(ash_costs_parse(bad[i], strlen(bad[i]), "me", model), ASH_OK, "%s", bad[i]);
+    cr_assert_eq(ash_cost_model_predict(model, "a/F32", &cost), guess);
+    cr_assert_eq(ash_costs_parse(whole, sizeof whole - 1, "me", model), ASH_OK, "%s", ash_error());
+    cr_assert_gt(ash_cost_model_predict(model, "a/F32", &cost), 4 * guess);
+    ash_cost_model_destroy(model);
+}
+
+Test(measure, steps_take_together_what_a_replay_does)
+{
+    struct ash_device *device = rig_open("cpu", 2);
+    struct ash_graph *graph = rig_graph();
+    ash_value outputs[4];
+    rig_random(graph, 5, 40, true, outputs, 4);
+    struct ash_plan *plan = rig_plan(graph, device, NULL);
+    struct ash_plan_summary summary;
+    struct ash_cost_model *model;
+    struct tiny_batch batch;
+    bool known;
+    double seconds[80], replay_s, predicted_s, error, sum = 0;
+    ash_plan_summary(plan, &summary);
+    tiny_batch_init(&batch, RIG_TOKENS, 1);
+    cr_assert_leq(summary.steps, 80);
+    cr_assert_eq(ash_plan_measure(plan, &batch.batch, 9, seconds, &replay_s), ASH_OK);
+    for (int32_t i = 0; i < summary.steps; i++) {
+        cr_assert_gt(seconds[i], 0);
+        sum += seconds[i];
+    }
+    cr_assert(sum > replay_s / 100 && sum < replay_s * 100, "%g and %g", sum, replay_s);
+    cr_assert_eq(ash_costs_open("/nonexistent", device, &model, &known), ASH_OK);
+    cr_assert_eq(ash_plan_learn(plan, &batch.batch, seconds, &model), ASH_OK);
+    cr_assert_eq(ash_device_learn_copies(device, model), ASH_OK, "%s", ash_error());
+    cr_assert_eq(
+        ash_plan_compare(plan, &batch.batch, &model, seconds, &predicted_s, &error), ASH_OK);
+    cr_assert(predicted_s > 0 && !isinf(predicted_s));
+    cr_assert(error >= 0 && !isinf(error));
+    ash_cost_model_destroy(model);
+    ash_plan_destroy(plan);
+    ash_graph_destroy(graph);
+    device->driver->close(device);
+}
