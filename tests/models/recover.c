@@ -148,7 +148,7 @@ Test(recover, two_may_be_lost_one_after_the_other)
     lazy_fail(bench.lazy[0], 0, ASH_ERR_DEVICE);
     cr_assert_eq(generate(&bench, answers), ASH_OK, "%s", ash_error());
     cr_assert_arr_eq(answers, expected, sizeof answers);
-    cr_assert_eq(bench.model->devices.count, 1);
+    cr_assert_leq(bench.model->devices.count, 2, "the second only where it was in use");
     close_all(&bench);
 }
 
