@@ -3,9 +3,9 @@
 #include "drivers/cpu/cpu.h"
 #include "drivers/cpu/ranking_internal.h"
 #include "models/model.h"
-#include "models/synthesize.h"
 #include "runtime/build.h"
 #include "runtime/cpu.h"
+#include "tests/models/tiny_shape.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -23,22 +23,7 @@ static void make_model(void)
     char from[1024];
     snprintf(from, sizeof from, "%s/models/llama/tied.gguf", getenv("ASHLAR_TEST_DATA"));
     cr_assert_eq(ash_gguf_open(from, &tokenizer), ASH_OK, "%s", ash_error());
-    struct ash_synthesis what = { .shape = { .name = "tiny",
-                                      .architecture = "llama",
-                                      .layers = 2,
-                                      .channels = 64,
-                                      .feed_forward = 96,
-                                      .heads = 4,
-                                      .kv_heads = 2,
-                                      .head_size = 16,
-                                      .context = 256,
-                                      .rope_base = 10000,
-                                      .norm_epsilon = 1e-5,
-                                      .tied = true },
-        .type = ASH_Q8_0,
-        .output_type = ASH_Q8_0,
-        .seed = 7,
-        .tokenizer = tokenizer };
+    struct ash_synthesis what = tiny_synthesis(ASH_Q8_0, tokenizer);
     cr_assert_eq(ash_synthesize(&what, path), ASH_OK, "%s", ash_error());
     ash_gguf_close(tokenizer);
 }

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Files of random weights: read back by our own reader, run by our own engine. */
-#include "models/synthesize.h"
-
 #include "models/model.h"
 #include "runtime/memory.h"
+#include "tests/models/tiny_shape.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -38,25 +37,7 @@ TestSuite(synthesize, .init = set_up, .fini = tear_down, .timeout = 120);
 
 static struct ash_synthesis tiny(enum ash_type type)
 {
-    return (struct ash_synthesis){
-        .shape = { .name = "tiny",
-            .architecture = "llama",
-            .layers = 2,
-            .channels = 64,
-            .feed_forward = 96,
-            .heads = 4,
-            .kv_heads = 2,
-            .head_size = 16,
-            .vocabulary = 130,
-            .context = 256,
-            .rope_base = 10000,
-            .norm_epsilon = 1e-5,
-            .tied = true },
-        .type = type,
-        .output_type = type,
-        .seed = 7,
-        .tokenizer = tokenizer,
-    };
+    return tiny_synthesis(type, tokenizer);
 }
 
 static struct ash_gguf *make(const struct ash_synthesis *what)
