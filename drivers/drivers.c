@@ -5,6 +5,7 @@
 #include "drivers/hip/hip.h"
 #include "drivers/null/null.h"
 #include "drivers/opencl/opencl.h"
+#include "drivers/pjrt/pjrt.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +14,7 @@ const struct ash_driver *const ash_drivers[] = {
     &ash_driver_cpu,
     &ash_driver_hip,
     &ash_driver_opencl,
+    &ash_driver_pjrt,
     &ash_driver_null,
     NULL,
 };

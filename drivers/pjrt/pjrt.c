@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "drivers/pjrt/pjrt.h"
+
+#include "drivers/pjrt/pjrt_emit.h"
+#include "runtime/memory.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- Taking a device into use ---- */
+
+static size_t put_number(char *out, uint64_t number)
+{
+    size_t length = 0;
+    for (; number > 127; number >>= 7)
+        out[length++] = (char)(number | 0x80);
+    out[length++] = (char)number;
+    return length;
+}
+
+/*
+ * CompileOptionsProto (xla/pjrt/proto/compile_options.proto): field 3, the build's options, with
+ * num_replicas (4) and num_partitions (5) of 1, and for any chip but the plugin's first a
+ * device_assignment (9) of one replica of one computation to it.
+ */
+static void write_options(struct pjrt_device *device, int number)
+{
+    char assignment[16] = { 0x08, 1, 0x10, 1, 0x1a, 0, 0x0a, 0 }, *options = device->options;
+    size_t digits = put_number(assignment + 8, (uint64_t)number);
+    assignment[5] = (char)(2 + digits);
+    assignment[7] = (char)digits;
+    const char least[] = { 0x1a, 4, 0x20, 1, 0x28, 1 };
+    memcpy(options, least, sizeof least);
+    device->options_size = sizeof least;
+    if (device->base.info.index == 0)
+        return;
+    options[device->options_size++] = 0x4a;
+    options[device->options_size++] = (char)(8 + digits);
+    memcpy(options + device->options_size, assignment, 8 + digits);
+    device->options_size += 8 + digits;
+    options[1] = (char)(device->options_size - 2);
+}
+
+/* The chip that probe() has listed, found again by its number. */
+static enum ash_status find_chip(struct pjrt_device *device)
+{
+    struct ash_device_info found = { .index = -1 };
+    struct pjrt_chip *const *chips;
+    size_t count, index = (size_t)device->base.info.index;
+    ASH_TRY(pjrt_client_open(&device->api, device->who, &device->client, &chips, &count));
+    if (index < count) {
+        device->chip = chips[index];
+        pjrt_describe_chip(&device->api, device->client, chips[index], &found);
+    }
+    if (strcmp(found.name, device->base.info.name) != 0)
+        return ash_fail(ASH_ERR_DEVICE, "pjrt:%zu was %s and is %s now: start again", index,
+            device->base.info.name, found.name[0] ? found.name : "gone");
+    device->is_processor = pjrt_is_processor(&found);
+    write_options(device, pjrt_chip_number(&device->api, device->chip));
+    return ASH_OK;
+}
+
+static void pjrt_close(struct ash_device *device)
+{
+    struct pjrt_device *self = (struct pjrt_device *)device;
+    if (!self)
+        return;
+    for (int i = 0; i < PJRT_RING; i++)
+        (void)pjrt_finish(&self->api, self->ring[i], self->who, "finish its work");
+    pjrt_client_close(&self->api, self->client);
+    ash_free(self->batch);
+    ash_free(self);
+}
+
+static enum ash_status open_device(struct pjrt_device *device)
+{
+    char path[PJRT_MOST_PATH];
+    ASH_TRY(pjrt_find_plugin(path, sizeof path));
+    ASH_TRY(pjrt_api_open(path, &device->api));
+    return find_chip(device);
+}
+
+static enum ash_status pjrt_open(
+    const struct ash_device_info *info, const struct ash_config *config, struct ash_device **out)
+{
+    (void)config;
+    struct pjrt_device *device = ash_alloc_zero(sizeof *device);
+    if (!device)
+        return ash_fail_memory(sizeof *device, "a device");
+    device->base = (struct ash_device){ .driver = &ash_driver_pjrt, .info = *info };
+    snprintf(device->who, sizeof device->who, "pjrt:%d (%s)", info->index, info->name);
+    enum ash_status status = open_device(device);
+    if (status != ASH_OK) {
+        pjrt_close(&device->base);
+        return status;
+    }
+    *out = &device->base;
+    return ASH_OK;
+}
+
+/* ---- Operators ---- */
+
+static void pjrt_unload(struct ash_device *device, struct ash_loaded *loaded)
+{
+    (void)device;
+    struct pjrt_loaded *self = (struct pjrt_loaded *)loaded;
+    if (!self)
+        return;
+    pjrt_runner_finish(&self->runner);
+    ash_free(self);
+}
+
+static enum ash_status pjrt_load(struct ash_device *device, const struct ash_op *op,
+    const struct ash_args *args, struct ash_loaded **out)
+{
+    struct ash_tensor result;
+    ASH_TRY(ash_op_infer(op, args, &result));
+    const struct pjrt_op *found = pjrt_op_find(op);
+    if (!found || (result.rank && result.type != args->out.type) || !found->accepts(args))
+        return ash_fail(ASH_ERR_UNSUPPORTED, "%s: there is no StableHLO for these types", op->name);
+    struct pjrt_loaded *loaded = ash_alloc_zero(sizeof *loaded);
+    if (!loaded)
+        return ash_fail_memory(sizeof *loaded, "a kernel");
+    const struct ash_step step = { .op = op, .args = *args };
+    loaded->base = (struct ash_loaded){ .kernel = "stablehlo", .activation = args->in[0].type };
+    pjrt_runner_init(&loaded->runner, (struct pjrt_device *)device, &step, 1);
+    *out = &loaded->base;
+    return ASH_OK;
+}
+
+const struct ash_driver ash_driver_pjrt = {
+    .name = "pjrt",
+    .probe = pjrt_probe,
+    .open = pjrt_open,
+    .close = pjrt_close,
+    .alloc = pjrt_alloc,
+    .free = pjrt_free,
+    .load = pjrt_load,
+    .unload = pjrt_unload,
+    .upload = pjrt_upload,
+    .launch = pjrt_launch,
+    .copy = pjrt_copy,
+    .wait = pjrt_wait,
+    .compile = pjrt_compile,
+    .run = pjrt_run,
+    .discard = pjrt_discard,
+};

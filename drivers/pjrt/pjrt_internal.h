@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "drivers/pjrt/pjrt.h"
+#include "drivers/pjrt/pjrt_api.h"
+#include "drivers/pjrt/pjrt_text.h"
+
+/* What the files of this driver know of each other. */
+
+enum { PJRT_MOST_DEVICES = 16, PJRT_RING = 64, PJRT_MOST_PARTS = 3, PJRT_MOST_PATH = 4096 };
+
+struct pjrt_device {
+    struct ash_device base;
+    struct pjrt_api api;
+    struct pjrt_client *client;
+    struct pjrt_chip *chip;
+    char who[128];    /* for messages: "pjrt:0 (cpu)" */
+    char options[40]; /* CompileOptionsProto: one copy of the program, on this chip */
+    size_t options_size;
+    bool is_processor; /* its compiler makes code for the processor */
+    bool lost;
+    size_t used_bytes;                  /* of all buffers */
+    uint64_t queued, waited;            /* the timeline */
+    struct pjrt_event *ring[PJRT_RING]; /* the last runs' ends, by their value; NULL = waited for */
+    enum ash_status late; /* of work that the ring forgot and nobody has waited for yet */
+    int32_t *batch;       /* the numbers of a batch on their way */
+    size_t batch_capacity;
+};
+
+/*
+ * How a tensor lies on the device: as one array, or, quantised weights, as planes: the quants of a row
+ * side by side (of Q4_x a byte holds element i and element i + K / 2 of a row), then their factors.
+ */
+struct pjrt_form {
+    enum ash_type type;
+    bool planes;
+    int parts;
+    struct pjrt_shape part[PJRT_MOST_PARTS];
+};
+
+/* Bytes [offset, offset + size) of a buffer: arrays on the device, or (no parts) host memory. */
+struct pjrt_piece {
+    size_t offset_bytes, size_bytes;
+    struct pjrt_form form;
+    struct pjrt_array *array[PJRT_MOST_PARTS];
+    char *host;
+};
+
+/* An array of a plugin has one type and shape for its life: a buffer is the pieces written so far, by
+ * offset, none overlapping; what is between them is zero and takes no memory. */
+struct pjrt_buffer {
+    struct ash_buffer base;
+    struct pjrt_piece *piece;
+    size_t count, capacity;
+};
+
+/* pjrt_memory.c */
+enum ash_status pjrt_alloc(
+    struct ash_device *device, size_t size_bytes, enum ash_memory_use use, struct ash_buffer **out);
+void pjrt_free(struct ash_buffer *buffer);
+enum ash_status pjrt_upload(struct ash_device *device, const struct ash_loaded *loaded, int input,
+    const struct ash_tensor *weight, struct ash_place to);
+enum ash_status pjrt_copy(struct ash_device *device, struct ash_place to, struct ash_place from,
+    size_t size_bytes, const struct ash_event *after, int after_count, struct ash_event *done);
+/* Reads `size_bytes` at `from` into host memory; waits for whatever is to write them. */
+enum ash_status pjrt_read(struct ash_place from, size_t size_bytes, void *out);
+/* Whether anything was ever written there. */
+bool pjrt_has_bytes(struct ash_place place, size_t size_bytes);
+/* The piece that begins at a place, or NULL. */
+struct pjrt_piece *pjrt_piece_at(struct ash_place place);
+/* Takes `piece` (its arrays too) in the place of all pieces that overlap it. */
+enum ash_status pjrt_piece_put(struct pjrt_buffer *buffer, const struct pjrt_piece *piece);
+/* Makes room, so that the next `more` puts allocate nothing. */
+enum ash_status pjrt_piece_reserve(struct pjrt_buffer *buffer, size_t more);
+
+/* pjrt_form.c */
+size_t pjrt_form_bytes(const struct pjrt_form *form); /* as the tensor's own bytes */
+bool pjrt_form_is(const struct pjrt_form *a, const struct pjrt_form *b);
+/* The form of a weight or an activation. */
+void pjrt_form_plain(const struct ash_tensor *tensor, struct pjrt_form *out);
+/* The form of a step's input (of its output: input -1), whatever dim[0] is there. */
+void pjrt_form_of(
+    const struct ash_op *op, const struct ash_args *args, int input, struct pjrt_form *out);
+/* Makes the arrays of a form from the tensor's bytes; `bytes` can go when it returns. */
+enum ash_status pjrt_form_send(struct pjrt_device *device, const struct pjrt_form *form,
+    const void *bytes, struct pjrt_array *out[PJRT_MOST_PARTS]);
+void pjrt_arrays_destroy(
+    const struct pjrt_device *device, struct pjrt_array *array[PJRT_MOST_PARTS]);
+
+/* pjrt_queue.c: the timeline. note() puts `event` (taken over; may be NULL) behind its next value. */
+enum ash_status pjrt_begin(
+    struct pjrt_device *device, const struct ash_event *after, int after_count);
+struct ash_event pjrt_note(struct pjrt_device *device, struct pjrt_event *event);
+enum ash_status pjrt_wait(struct ash_device *device, struct ash_event event);
+/* Checks what a call of the device gave; a device that fails is lost. */
+enum ash_status pjrt_device_check(
+    struct pjrt_device *device, struct pjrt_error *error, const char *what);
+
+/* pjrt_probe.c */
+enum ash_status pjrt_probe(
+    const struct ash_topology *topology, struct ash_device_info *out, int capacity, int *count);
+/* The plugin's path: the one that is configured or the first that is found. */
+enum ash_status pjrt_find_plugin(char *out, size_t capacity);
+enum ash_status pjrt_client_open(const struct pjrt_api *api, const char *who,
+    struct pjrt_client **out, struct pjrt_chip *const **chips, size_t *count);
+void pjrt_client_close(const struct pjrt_api *api, struct pjrt_client *client);
+void pjrt_describe_chip(const struct pjrt_api *api, struct pjrt_client *client,
+    struct pjrt_chip *chip, struct ash_device_info *out);
+bool pjrt_is_processor(const struct ash_device_info *info);
+int pjrt_chip_number(const struct pjrt_api *api, struct pjrt_chip *chip);
+
+/* ---- Programs ---- */
+
+enum pjrt_argument_kind { PJRT_MEMORY, PJRT_BATCH, PJRT_TURNS };
+
+/* An argument of a program: the arrays of a step's input, the numbers of the batch, or a table of
+ * cosines and sines for the heads that a step turns. */
+struct pjrt_argument {
+    enum pjrt_argument_kind kind;
+    int32_t step;
+    int input;
+    struct pjrt_form form;
+    int id[PJRT_MOST_PARTS];
+    int donated_to; /* the result that takes over its memory; -1 = none */
+    float *table;   /* of PJRT_TURNS: room for it; owned */
+    float *factor;  /* what a step's rope is given, read once where steps stay the same; owned */
+};
+
+/* A result: what a step writes (input -1), or a state that it updates. */
+struct pjrt_result {
+    int32_t step;
+    int input;
+    struct pjrt_form form; /* one part */
+    int id;
+};
+
+/* Steps compiled for up to so many tokens, outputs and pages. */
+struct pjrt_variant {
+    struct pjrt_variant *next;
+    int64_t tokens, outputs, pages;
+    struct pjrt_executable *executable;
+    struct pjrt_argument *argument;
+    size_t arguments, argument_capacity;
+    struct pjrt_result *result;
+    size_t results, result_capacity;
+    struct pjrt_array **in, **out; /* room for a run's */
+    bool *borrowed;                /* by `in`: it belongs to a buffer */
+    size_t in_count;
+};
+
+/* Steps that run as one program, compiled for a few sizes of batches. */
+struct pjrt_runner {
+    struct pjrt_device *device;
+    int64_t tokens, outputs; /* the most there can be */
+    int64_t pages;           /* of the largest cache */
+    bool needs_batch;
+    bool keeps_steps; /* every run is of the same steps on the same memory */
+    struct pjrt_variant *variant;
+};
+
+struct pjrt_loaded {
+    struct ash_loaded base;
+    struct pjrt_runner runner; /* of this one step */
+};
+
+/* pjrt_program.c: writes and compiles the program of `steps`. */
+enum ash_status pjrt_variant_make(struct pjrt_runner *runner, const struct ash_step *steps,
+    int32_t count, int64_t tokens, int64_t outputs, int64_t pages);
+void pjrt_runner_init(struct pjrt_runner *runner, struct pjrt_device *device,
+    const struct ash_step *steps, int32_t count);
+void pjrt_runner_finish(struct pjrt_runner *runner);
+enum ash_status pjrt_compile_text(
+    struct pjrt_device *device, struct pjrt_text *text, struct pjrt_executable **out);
+
+/* pjrt_run.c */
+enum ash_status pjrt_execute(struct pjrt_device *device, struct pjrt_executable *executable,
+    struct pjrt_array **in, size_t in_count, struct pjrt_array **out, struct pjrt_event **done);
+enum ash_status pjrt_launch(struct ash_device *device, const struct ash_step *step,
+    const struct ash_batch *batch, const struct ash_event *after, int after_count,
+    struct ash_event *done);
+enum ash_status pjrt_compile(struct ash_device *device, const struct ash_step *steps, int32_t count,
+    struct ash_trace *trace, struct ash_program **out);
+enum ash_status pjrt_run(struct ash_device *device, struct ash_program *program,
+    const struct ash_batch *batch, const struct ash_event *after, int after_count,
+    struct ash_event *done);
+void pjrt_discard(struct ash_device *device, struct ash_program *program);
