@@ -6,8 +6,10 @@
 #include "drivers/null/null.h"
 #include "drivers/opencl/opencl.h"
 #include "drivers/pjrt/pjrt.h"
+#include "runtime/config.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 const struct ash_driver *const ash_drivers[] = {
@@ -18,6 +20,13 @@ const struct ash_driver *const ash_drivers[] = {
     &ash_driver_null,
     NULL,
 };
+
+enum ash_status ash_devices_configure(const struct ash_config *config)
+{
+    if (setenv("ASHLAR_PJRT_PLUGIN", config->pjrt_plugin, true) != 0)
+        return ash_fail_memory(strlen(config->pjrt_plugin), "the environment");
+    return ASH_OK;
+}
 
 /* Devices as they are found, in the order of the drivers. */
 struct found {

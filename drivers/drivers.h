@@ -7,6 +7,10 @@
  * only file that names concrete ones. */
 extern const struct ash_driver *const ash_drivers[];
 
+/* Tells probe(), which is given no settings, those that name libraries: by the environment, which is where
+ * they come from if nothing else says. To be called before other threads begin. */
+enum ash_status ash_devices_configure(const struct ash_config *config);
+
 /* All devices of all drivers, usable or not. ASH_ERR_LIMIT when there are more than `capacity`. */
 enum ash_status ash_devices_probe(
     const struct ash_topology *topology, struct ash_device_info *out, int capacity, int *count);

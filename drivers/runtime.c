@@ -126,6 +126,7 @@ static enum ash_status limit_memory(struct ash_runtime *runtime)
 static enum ash_status open_runtime(struct ash_runtime *runtime)
 {
     ASH_TRY(ash_cpu_override_check());
+    ASH_TRY(ash_devices_configure(&runtime->config));
     ASH_TRY(ash_topology_load(NULL, 0, &runtime->topology));
     ASH_TRY(ash_devices_probe_for(runtime->topology, runtime->config.device, runtime->found,
         ASH_MAX_DEVICES, &runtime->found_count));

@@ -112,6 +112,8 @@ static const struct ash_setting settings[] = {
     { PATH(kernel_dir), .fallback = "$XDG_DATA_HOME/ashlar/kernels", .unit = "DIRECTORY",
         .help =
             "programs built beforehand, for FPGAs; where given, every OpenCL device takes them" },
+    { PATH(pjrt_plugin), .fallback = "libtpu.so", .unit = "FILE",
+        .help = "library by which an accelerator's maker lets programs use it through PJRT" },
     { CHOICE(log_level), .choices = log_levels, .fallback = "warn", .unit = "LEVEL",
         .help = "least important messages to log" },
     { CHOICE(log_format), .choices = log_formats, .fallback = "text", .unit = "FORMAT",

@@ -55,6 +55,7 @@ struct ash_config {
     char *registry;
     char *cache_dir;
     char *kernel_dir;
+    char *pjrt_plugin;
     int log_level;  /* enum ash_log_level */
     int log_format; /* enum ash_log_format */
     int color;      /* enum ash_color */

@@ -18,23 +18,34 @@ static enum ash_status take_path(const char *path, char *out, size_t capacity)
     return ASH_OK;
 }
 
+/* A name without a folder: where libraries usually are. */
+static bool search(const char *name, char *out, size_t capacity)
+{
+    static const char *const folders[] = { "/usr/local/lib", "/usr/lib", "/usr/lib64", "/lib" };
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        int length = snprintf(out, capacity, "%s/%s", folders[i], name);
+        if (length > 0 && (size_t)length < capacity && access(out, R_OK) == 0)
+            return true;
+    }
+    return false;
+}
+
 enum ash_status pjrt_find_plugin(char *out, size_t capacity)
 {
-    static const char *const places[] = { "/usr/lib/libtpu.so", "/usr/local/lib/libtpu.so",
-        "/lib/libtpu.so" };
-    const char *given = getenv("ASHLAR_PJRT_PLUGIN"), *tpu = getenv("TPU_LIBRARY_PATH");
-    if (given && *given && access(given, R_OK) != 0)
+    const char *set = getenv("ASHLAR_PJRT_PLUGIN"), *tpu = getenv("TPU_LIBRARY_PATH");
+    const char *name = set && *set ? set : "libtpu.so";
+    if (strchr(name, '/') && access(name, R_OK) != 0)
         return ash_fail(ASH_ERR_NOT_FOUND,
-            "pjrt_plugin is %s, which cannot be read: give the path of a plugin's .so", given);
-    if (given && *given)
-        return take_path(given, out, capacity);
-    if (tpu && *tpu && access(tpu, R_OK) == 0)
-        return take_path(tpu, out, capacity);
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
-        if (access(places[i], R_OK) == 0)
-            return take_path(places[i], out, capacity);
+            "pjrt_plugin is %s, which cannot be read: give the path of a plugin's .so", name);
+    if (strchr(name, '/'))
+        return take_path(name, out, capacity);
+    if (strcmp(name, "libtpu.so") == 0 && tpu && *tpu && access(tpu, R_OK) == 0)
+        return take_path(tpu, out, capacity); /* where the maker's own programs look for it */
+    if (search(name, out, capacity))
+        return ASH_OK;
     return ash_fail(ASH_ERR_NOT_FOUND,
-        "no PJRT plugin: there is no libtpu.so, and the setting pjrt_plugin names no other");
+        "%s not found: install the PJRT plugin of the device's maker and give its path as pjrt_plugin",
+        name);
 }
 
 /* ---- Clients and chips ---- */

@@ -176,6 +176,7 @@ static enum ash_status find(const struct ash_cli *cli, struct findings *findings
     ASH_TRY(ash_cpu_override_check());
     ash_cpu_describe(ash_cpu_features(), findings->features, sizeof findings->features);
     findings->usable_cpus = ash_affinity_usable();
+    ASH_TRY(ash_devices_configure(&cli->config));
     ASH_TRY(find_devices(findings));
     if (cli->config.kernels != ASH_KERNELS_LISTED)
         ASH_TRY(find_kernels(&cli->config, findings));

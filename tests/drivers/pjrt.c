@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is PJRT's own: plugins that are missing, broken, too old or too new, and, where a real one is
+ * given (tests/drivers/pjrt.sh), its errors and its other chips.
+ */
+#include "drivers/pjrt/pjrt.h"
+
+#include "drivers/pjrt/pjrt_internal.h"
+#include "kernels/add/add.h"
+#include "tests/drivers/rig.h"
+#include "tests/support/tiny_ops.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The one entry that is listed for a plugin of no use says why. */
+static void expect_reason(const char *plugin, const char *fault, const char *words)
+{
+    struct ash_device_info info;
+    int count;
+    setenv("ASHLAR_PJRT_PLUGIN", plugin, 1);
+    setenv("ASHLAR_TEST_PJRT_FAULT", fault, 1);
+    unsetenv("TPU_LIBRARY_PATH");
+    cr_assert_eq(ash_driver_pjrt.probe(NULL, &info, 1, &count), ASH_OK);
+    cr_assert_eq(count, 1);
+    cr_assert_not(info.usable);
+    cr_assert(strstr(info.reason, words), "%s, %s: %s", plugin, fault, info.reason);
+}
+
+Test(pjrt, a_plugin_that_is_missing_or_none_is_told)
+{
+    expect_reason("/nowhere/plugin.so", "", "/nowhere/plugin.so, which cannot be read");
+    expect_reason("no-such-plugin.so", "", "no-such-plugin.so not found: install");
+    expect_reason("/etc/passwd", "", "cannot be loaded");
+    expect_reason("/", "", "cannot be loaded");
+    expect_reason(getenv("ASHLAR_TEST_CRASHING_ICD"), "", "has no GetPjrtApi");
+}
+
+Test(pjrt, a_plugin_of_no_use_is_told_and_harms_nobody)
+{
+    static const struct {
+        const char *fault, *words;
+    } cases[] = {
+        { "null", "gives no table" },
+        { "old", "interface 0.3; 0.40 or a later 0.x" },
+        { "major", "interface 1.81" },
+        { "short", "0.40 or a later 0.x" },
+        { "hole", "lacks the call error_destroy" },
+        { "crash", "crashes or hangs" },
+        { "exhausted", "all chips are taken" },
+        { "internal", "cannot be opened: all chips are taken" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        expect_reason(getenv("ASHLAR_TEST_PJRT_BROKEN"), cases[i].fault, cases[i].words);
+}
+
+/* ---- With a real plugin ---- */
+
+static struct ash_device_info first;
+
+static struct ash_device *open_chip(int index)
+{
+    struct ash_device *device;
+    int count;
+    cr_assert_eq(ash_driver_pjrt.probe(NULL, &first, 1, &count), ASH_OK);
+    if (!first.usable)
+        cr_skip_test("no PJRT plugin: see tests/drivers/pjrt.sh");
+    first.index = index;
+    cr_assert_eq(ash_driver_pjrt.open(&first, NULL, &device), ASH_OK, "%s", ash_error());
+    return device;
+}
+
+static void run_add(struct ash_device *device)
+{
+    struct rig rig;
+    struct tiny_batch batch;
+    struct ash_event done;
+    float sum[TOKENS * COLUMNS];
+    struct ash_tensor inputs[ASH_MAX_INPUTS] = { rig_shape(ASH_EXTENT_TOKENS, TOKENS, COLUMNS),
+        rig_shape(ASH_EXTENT_TOKENS, TOKENS, COLUMNS) };
+    cr_assert(rig_init(device, &ash_op_add, inputs, NULL, &rig));
+    tiny_batch_init(&batch, TOKENS, 1);
+    cr_assert_eq(device->driver->launch(device, &rig.step, &batch.batch, NULL, 0, &done), ASH_OK,
+        "%s", ash_error());
+    rig_wait(done);
+    rig_read(rig.step.out, sizeof sum, sum);
+    for (int i = 0; i < TOKENS * COLUMNS; i++)
+        cr_assert_eq(sum[i], ((float *)rig.host[0])[i] + ((float *)rig.host[1])[i]);
+    rig_finish(&rig);
+}
+
+Test(pjrt, other_chips_of_a_plugin_run_their_own_programs)
+{
+    struct ash_device *device = open_chip(1); /* plugins for the processor have four */
+    run_add(device);
+    ash_driver_pjrt.close(device);
+    first.index = 1000;
+    cr_assert_eq(ash_driver_pjrt.open(&first, NULL, &device), ASH_ERR_DEVICE);
+    cr_assert(strstr(ash_error(), "is gone now"), "%s", ash_error());
+}
+
+Test(pjrt, the_compilers_words_are_passed_on_and_nothing_is_lost)
+{
+    struct ash_device *device = open_chip(0);
+    struct pjrt_device *self = (struct pjrt_device *)device;
+    struct pjrt_executable *executable = NULL;
+    char words[] = "module { nonsense }";
+    struct pjrt_text text = { .text = words, .length = strlen(words) };
+    cr_assert_eq(pjrt_compile_text(self, &text, &executable), ASH_ERR_DEVICE);
+    cr_assert(strstr(ash_error(), "cannot compile a program: "), "%s", ash_error());
+    cr_assert(strstr(ash_error(), "nonsense"), "%s", ash_error());
+    run_add(device);
+    ash_driver_pjrt.close(device);
+}
+
+Test(pjrt, writes_across_pieces_keep_what_is_around_them)
+{
+    struct ash_device *device = open_chip(0);
+    struct ash_buffer host, *buffer = rig_allocate(device, 4096, ASH_MEMORY_STATE);
+    unsigned char model[4096] = { 0 }, bytes[4096];
+    static const struct {
+        size_t offset, length;
+    } writes[] = { { 100, 50 }, { 200, 50 }, { 120, 100 }, { 0, 110 }, { 4000, 96 }, { 50, 4000 } };
+    for (size_t i = 0; i < sizeof writes / sizeof *writes; i++) {
+        memset(bytes, (int)i + 1, sizeof bytes);
+        memset(model + writes[i].offset, (int)i + 1, writes[i].length);
+        rig_copy(device, (struct ash_place){ buffer, writes[i].offset },
+            rig_host_place(bytes, sizeof bytes, &host), writes[i].length);
+        rig_read((struct ash_place){ buffer, 0 }, sizeof bytes, bytes);
+        cr_assert_arr_eq(bytes, model, sizeof model, "after write %zu", i);
+    }
+    device->driver->free(buffer);
+    ash_driver_pjrt.close(device);
+}
+
+Test(pjrt, a_lost_device_stays_lost)
+{
+    struct ash_device *device = open_chip(0);
+    struct ash_buffer *buffer = rig_allocate(device, 64, ASH_MEMORY_STATE);
+    struct ash_event done;
+    ((struct pjrt_device *)device)->lost = true;
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(device->driver->copy(device, (struct ash_place){ buffer, 0 },
+                         (struct ash_place){ buffer, 32 }, 32, NULL, 0, &done),
+            ASH_ERR_DEVICE);
+        cr_assert(strstr(ash_error(), "was lost earlier"), "%s", ash_error());
+    }
+    device->driver->free(buffer);
+    ash_driver_pjrt.close(device);
+}
