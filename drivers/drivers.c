@@ -7,6 +7,7 @@
 #include "drivers/opencl/opencl.h"
 #include "drivers/pjrt/pjrt.h"
 #include "runtime/config.h"
+#include "runtime/memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -326,11 +326,12 @@ static enum ash_status run_variant(const struct pjrt_runner *runner, struct pjrt
 
 /* ---- Sizes ---- */
 
-/* The least of a few sizes that holds `count`. */
-static int64_t round_up(int64_t count, int64_t most)
+/* The least of a few sizes that holds `count`. On a processor none is below a tile: where a dimension is
+ * 1, its compiler leaves it out and makes other code, with other bits. */
+static int64_t round_up(const struct pjrt_device *device, int64_t count, int64_t most)
 {
     static const int64_t sizes[] = { 1, 16, 128 };
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+    for (size_t i = device->is_processor; i < sizeof sizes / sizeof *sizes; i++)
         if (count <= sizes[i] && sizes[i] < most)
             return sizes[i];
     return count > most ? count : most;
@@ -339,8 +340,9 @@ static int64_t round_up(int64_t count, int64_t most)
 static enum ash_status find_variant(struct pjrt_runner *runner, const struct ash_step *steps,
     int32_t count, const struct ash_batch *batch, struct pjrt_variant **out)
 {
-    int64_t tokens = round_up(batch->tokens, runner->tokens);
-    int64_t outputs = round_up(batch->outputs, runner->outputs), pages = runner->pages;
+    int64_t tokens = round_up(runner->device, batch->tokens, runner->tokens);
+    int64_t outputs = round_up(runner->device, batch->outputs, runner->outputs),
+            pages = runner->pages;
     for (int64_t wanted = runner->needs_batch ? count_pages(batch) : 0; pages < wanted;)
         pages *= 2;
     for (struct pjrt_variant *variant = runner->variant; variant; variant = variant->next)

@@ -5,12 +5,14 @@
 #include <stdio.h>
 #include <string.h>
 
-static struct ash_device_info devices[8];
+enum { MAX_DEVICES = 32 };
+
+static struct ash_device_info devices[MAX_DEVICES];
 static int count;
 
 static void probe(void)
 {
-    cr_assert_eq(ash_devices_probe(NULL, devices, 8, &count), ASH_OK, "%s", ash_error());
+    cr_assert_eq(ash_devices_probe(NULL, devices, MAX_DEVICES, &count), ASH_OK, "%s", ash_error());
 }
 
 Test(drivers, devices_are_found_by_name, .init = probe)
@@ -66,7 +68,8 @@ Test(drivers, only_the_drivers_that_are_named_are_asked)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char drivers[64] = "";
-        cr_assert_eq(ash_devices_probe_for(NULL, cases[i].names, devices, 8, &count), ASH_OK);
+        cr_assert_eq(
+            ash_devices_probe_for(NULL, cases[i].names, devices, MAX_DEVICES, &count), ASH_OK);
         for (int k = 0; k < count; k++)
             snprintf(drivers + strlen(drivers), sizeof drivers - strlen(drivers), "%s%s",
                 k ? " " : "", devices[k].driver->name);
