@@ -3,7 +3,7 @@
  * The integer matmul with AMX: a tile of 16 tokens by 16 rows, one block of 32 elements at a time, as
  * every block has scales of its own. The tile unit gives the integer sums; vectors scale and add them
  * up by the operations and in the order of matmul_tile.inc, so the bits are the same. Few tokens
- * go to the VNNI kernel: a tile costs the same for 1 token as for 16.
+ * go to the VNNI kernel: a tile costs the same for 1 token as for 16, and unpacking as for 64.
  */
 #include "kernels/amx.h"
 #include "kernels/matmul/matmul_zmm.inc"
@@ -14,7 +14,8 @@
 enum {
     GROUP = ASH_MATMUL_GROUP,
     TILE_TOKENS = 16,
-    LEAST_TOKENS = 12, /* from here on a tile beats VNNI; measured */
+    MANY_TOKENS = 48,  /* from here on unpacked weights are used often enough to beat VNNI */
+    LEAST_TOKENS = 12, /* and a last tile, from here on; both measured */
     PANEL_BLOCKS = 32, /* blocks of a group unpacked at once: 16 KiB */
     SLICE_TOKENS = 64, /* tokens that share an unpacked panel, and 16 KiB of factors */
     GROUPS = 4,        /* groups that share those factors; sums of all of them: 16 KiB */
@@ -257,7 +258,7 @@ static void skip_rows(struct ash_tensor *tensor, int64_t rows)
 void ash_matmul_amx(const struct ash_args *args, int64_t first_row, int64_t last_row)
 {
     int64_t tokens = args->in[0].dim[0], rest = tokens % TILE_TOKENS;
-    int64_t tiled = rest < LEAST_TOKENS ? tokens - rest : tokens;
+    int64_t tiled = tokens < MANY_TOKENS ? 0 : rest < LEAST_TOKENS ? tokens - rest : tokens;
     if (tiled > 0)
         run_amx(args, tiled, first_row, last_row);
     if (tiled == tokens)

@@ -9,11 +9,15 @@
 
 #define WEIGHT(type) .types = { ASH_F32, (type) }
 
-/* The tails of every kernel, once for each type of weight: rows 16 and 64, tokens 16, 8, 4, 2, 1. */
+/* The tails of every kernel, once for each type of weight: rows 16 and 64, tokens 16, 12, 8, 6, 4 to 1;
+ * from 48 tokens on AMX has them, but for a last tile of less than 12. */
 #define SHAPES(name, type)                                                                         \
     { name " one block, one row", { { 1, 32 }, { 1, 32 } }, WEIGHT(type) },                        \
         { name " row tail", { { 3, 64 }, { 19, 64 } }, WEIGHT(type) },                             \
-        { name " every tile", { { 31, 96 }, { 83, 96 } }, WEIGHT(type) },                          \
+        { name " a tile and most of one", { { 31, 96 }, { 83, 96 } }, WEIGHT(type) },              \
+        { name " a tile and 11", { { 27, 96 }, { 19, 96 } }, WEIGHT(type) },                       \
+        { name " many tokens", { { 63, 96 }, { 83, 96 } }, WEIGHT(type) },                         \
+        { name " many and 11", { { 59, 96 }, { 35, 96 } }, WEIGHT(type) },                         \
         { name " two tiles and a token", { { 33, 64 }, { 16, 64 } }, WEIGHT(type) },               \
         { name " 65 blocks", { { 5, 2080 }, { 17, 2080 } }, WEIGHT(type) },                        \
         { name " bias", { { 7, 64 }, { 35, 64 }, { 35 } }, WEIGHT(type) },                         \
