@@ -92,6 +92,8 @@ has "$(head -c 300 "$scratch/machine.svg")" "<svg"
 exits 0 info --machine "synthetic:Package:2 Core:8 PU:2"
 [[ $out != *DEVICE* ]] || fail "info lists this machine's devices under another"
 exits 0 info --machine "$tests/topologies/eight-gpu.xml" --json
+exits 0 info --machine "synthetic:Package:2 [NUMANode(memory=3GiB)] Core:4 PU:1"
+[[ $out =~ NODE\ +MEMORY.*[[:space:]]1\ +3.0\ GiB\ +-\ +4-7\  ]] || fail "info, nodes: $out"
 exits 2 info --machine "synthetic:Package:2 Core:8 PU:2" --measure
 exits 4 info --machine "synthetic:nonsense:x"
 exits 3 info --machine /nowhere.xml
