@@ -245,6 +245,15 @@ static void leave_drivers_out(hwloc_topology_t hwloc)
             hwloc, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST, drivers[i]);
 }
 
+/* As plugins they load drivers, and crash with those, before they can be left out as components. Only the
+ * process that reads the machine gets this variable. */
+static void leave_plugins_out(void)
+{
+    (void)setenv("HWLOC_PLUGINS_BLACKLIST",
+        "hwloc_opencl.so,hwloc_cuda.so,hwloc_nvml.so,hwloc_rsmi.so,hwloc_levelzero.so,hwloc_gl.so",
+        1);
+}
+
 static enum ash_status set_up(hwloc_topology_t hwloc, const struct source *source)
 {
     int failed = 0;
@@ -273,6 +282,8 @@ static enum ash_status load_here(void *ctx, struct ash_topology **out)
 {
     const struct source *source = ctx;
     hwloc_topology_t hwloc;
+    if (!(source->flags & ASH_TOPOLOGY_DRIVERS))
+        leave_plugins_out();
     if (hwloc_topology_init(&hwloc) != 0)
         return ash_fail_memory(0, "hwloc");
     enum ash_status status = set_up(hwloc, source);
@@ -282,13 +293,10 @@ static enum ash_status load_here(void *ctx, struct ash_topology **out)
     return status;
 }
 
-/* The machine itself is to be trusted; what somebody wrote down is read in a process of its own. */
+/* What somebody wrote down, or a driver adds, may be broken: it is read in a process of its own. */
 static enum ash_status load(struct source source, struct ash_topology **out)
 {
-    enum ash_status status = source.xml || source.synthetic
-                                 ? ash_topology_in_child(load_here, &source, out)
-                                 : load_here(&source, out);
-    return ash_fail_in(status, "%s", source.where);
+    return ash_fail_in(ash_topology_in_child(load_here, &source, out), "%s", source.where);
 }
 
 /* The deepest nesting of elements, counted without understanding any; too deep rather than too low. */

@@ -21,6 +21,10 @@ enum ash_status opencl_api_open(const char *library, struct opencl_api *out)
     struct opencl_api api;
     const char *name = library ? library : "libOpenCL.so.1";
     void *handle = dlopen(name, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    const char *why = handle ? NULL : dlerror();
+    if (why && !strstr(why, "No such file"))
+        return ash_fail(ASH_ERR_NOT_FOUND,
+            "cannot open %s: %.100s: install ocl-icd-libopencl1 again", name, why);
     if (!handle)
         return ash_fail(ASH_ERR_NOT_FOUND,
             "%s not found: install ocl-icd-libopencl1 and the driver of the card's maker", name);

@@ -199,16 +199,7 @@ static void fill_report(void *out)
         snprintf(report->reason, sizeof report->reason, "%s", ash_error());
 }
 
-/* Without a loader there is nothing that could crash, nor a process to start. */
-static bool has_loader(struct report *report)
-{
-    struct opencl_api api;
-    report->status = opencl_api_open(NULL, &api);
-    if (report->status != ASH_OK)
-        snprintf(report->reason, sizeof report->reason, "%s", ash_error());
-    return report->status == ASH_OK;
-}
-
+/* The loader, too, is only opened there: of a file cut short, opening alone can crash. */
 static void ask_child(struct report *report)
 {
     if (ash_device_ask(fill_report, report, sizeof *report) && report->count >= 0 &&
@@ -216,7 +207,7 @@ static void ask_child(struct report *report)
         return;
     report->status = ASH_ERR_DEVICE;
     snprintf(report->reason, sizeof report->reason,
-        "a driver behind libOpenCL.so.1 crashes or hangs when asked for its devices: see clinfo, "
+        "libOpenCL.so.1 or a driver behind it crashes or hangs when asked for its devices: see clinfo, "
         "and the files in /etc/OpenCL/vendors");
 }
 
@@ -224,8 +215,7 @@ enum ash_status opencl_probe(
     const struct ash_topology *topology, struct ash_device_info *out, int capacity, int *count)
 {
     struct report report = { 0 };
-    if (has_loader(&report))
-        ask_child(&report);
+    ask_child(&report);
     if (report.status != ASH_OK) {
         report.count = 1;
         report.info[0] = (struct ash_device_info){ .numa_node = -1 };
