@@ -21,7 +21,7 @@ static double mean_seconds(const struct scheduler *s, int32_t task)
     return sum / count;
 }
 
-/* Over all pairs of devices, equal ones among them. */
+/* Over all pairs of different devices, as HEFT's authors have it. */
 static double mean_transfer_s(const struct scheduler *s, double bytes)
 {
     double sum = 0;
@@ -29,7 +29,7 @@ static double mean_transfer_s(const struct scheduler *s, double bytes)
     for (int32_t from = 0; from < devices; from++)
         for (int32_t to = 0; to < devices; to++)
             sum += scheduler_transfer_s(s, from, to, bytes);
-    return sum / devices / devices;
+    return devices > 1 ? sum / devices / (devices - 1) : 0;
 }
 
 struct rank {

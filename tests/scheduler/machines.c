@@ -233,6 +233,8 @@ Test(machines, are_refused_where_their_table_is_wrong)
         "{\"name\": \"b\", " NUMBERS "}]}", /* no link */
         "{\"devices\": [{\"name\": \"a\", \"host\": true, " NUMBERS ", \"peers\": {\"b\": 1}}]}",
         "{\"devices\": [{\"name\": \"a\", \"host\": true, " NUMBERS ", \"numa_node\": -1}]}",
+        "{\"devices\": [{\"name\": \"a\", \"host\": true, " NUMBERS "},"
+        "{\"name\": \"b\", \"host\": \"yes\", \"link_gbps\": 1, " NUMBERS "}]}",
         "{\"devices\": [{\"name\": \"a\", \"host\": true, " NUMBERS
         ", \"pci\": \"0000:99:00.0\"}]}",
     };

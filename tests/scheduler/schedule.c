@@ -154,6 +154,44 @@ static double single_device(const struct ash_schedule_problem *problem, int32_t 
     return makespan_s;
 }
 
+/*
+ * The example of Topcuoglu, Hariri, Wu 2002 (figures 2 and 3). Their assignment takes 80 where a link carries
+ * any number of values at a time; here it carries one, so what task 6 sends to task 8 waits 11 for what
+ * task 4 sends.
+ */
+Test(schedule, heft_assigns_as_its_authors_do)
+{
+    enum { N = 10, P = 3 };
+    static const double seconds[N * P] = { 14, 16, 9, 13, 19, 18, 11, 13, 19, 13, 8, 17, 12, 13, 10,
+        13, 16, 9, 7, 15, 11, 5, 11, 14, 18, 12, 20, 21, 7, 16 };
+    static const struct ash_schedule_edge edges[] = { { 0, 1, 18 }, { 0, 2, 12 }, { 0, 3, 9 },
+        { 0, 4, 11 }, { 0, 5, 14 }, { 2, 6, 23 }, { 1, 7, 19 }, { 3, 7, 27 }, { 5, 7, 15 },
+        { 1, 8, 16 }, { 3, 8, 23 }, { 4, 8, 13 }, { 6, 9, 17 }, { 7, 9, 11 }, { 8, 9, 13 } };
+    static const double memory_bytes[P] = { HUGE_VAL, HUGE_VAL, HUGE_VAL };
+    struct ash_schedule_link link[P * P];
+    int32_t way[P * P];
+    for (int i = 0; i < P * P; i++) {
+        link[i] = (struct ash_schedule_link){ 0, 1 };
+        way[i] = i;
+    }
+    struct ash_schedule_problem problem = { .tasks = N,
+        .devices = P,
+        .seconds = seconds,
+        .edge = edges,
+        .edges = sizeof edges / sizeof *edges,
+        .memory_bytes = memory_bytes,
+        .link = link,
+        .links = P * P,
+        .way = way };
+    struct ash_schedule schedule;
+    cr_assert_eq(ash_schedule_heft(&problem, &schedule), ASH_OK, "%s", ash_error());
+    static const int32_t devices[N] = { 2, 0, 2, 1, 2, 1, 2, 0, 1, 1 };
+    for (int i = 0; i < N; i++)
+        cr_assert_eq(schedule.slot[i].device, devices[i], "task %d", i + 1);
+    cr_assert_float_eq(schedule.makespan_s, 80 + 11, 1e-9, "%g", schedule.makespan_s);
+    ash_schedule_finish(&schedule);
+}
+
 Test(schedule, is_never_worse_than_heft_or_the_best_single_device)
 {
     for (uint64_t seed = 1; seed <= 100; seed++) {
