@@ -2,6 +2,7 @@
 #include "runtime/text.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 static const struct ash_choice switches[] = {
@@ -148,4 +149,13 @@ Test(text, shown_text_has_no_control_characters_and_is_cut_between_characters)
     cr_assert_str_eq(ash_text_visible("\xE4\xB8\xAD\xE4\xB8\xAD", out, 6), "\xE4\xB8\xAD");
     cr_assert_str_eq(ash_text_visible("ab\n", out, 6), "ab");
     cr_assert_str_eq(ash_text_visible("\xC2", out, sizeof out), "\xC2");
+}
+
+Test(text, in_xml_it_is_text)
+{
+    char written[64] = "";
+    FILE *out = fmemopen(written, sizeof written, "w");
+    ash_text_write_xml("<a> & \"b\" > c", out);
+    fclose(out);
+    cr_assert_str_eq(written, "&lt;a&gt; &amp; \"b\" &gt; c");
 }
