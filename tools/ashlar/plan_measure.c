@@ -7,8 +7,15 @@
 
 #include <stdio.h>
 
-/* Each step of a token's is timed so often, and as often again to compare; a prompt's less, as it is long. */
-enum { TOKEN_REPEATS = 7, PROMPT_REPEATS = 2, PROMPT_TOKENS = 32 };
+/* A token is learned from in rounds of a few repeats, then timed once more to compare: what has but one step in
+ * a model gets several samples. A prompt takes longer, and one round. */
+enum {
+    TOKEN_ROUNDS = 5,
+    TOKEN_REPEATS = 3,
+    PROMPT_ROUNDS = 1,
+    PROMPT_REPEATS = 1,
+    PROMPT_TOKENS = 32
+};
 
 /* One sequence: `tokens` of it after `depth` others; the caller frees `zeros`. */
 struct one_sequence {
@@ -32,21 +39,28 @@ struct measured {
     double token_s, predicted_s, error;
 };
 
-/* Times a batch on a plan of one device and teaches its model; compares with a second measurement. */
-static enum ash_status learn(struct ash_plan *plan, const struct ash_batch *batch, int repeats,
-    struct ash_cost_model *costs, struct measured *out)
+/* How a batch is timed. */
+struct rounds {
+    int count, repeats;
+};
+
+/* Times a batch on a plan of one device and teaches its model; compares with a measurement of its own. */
+static enum ash_status learn(struct ash_plan *plan, const struct ash_batch *batch,
+    struct rounds rounds, struct ash_cost_model *costs, struct measured *out)
 {
     struct ash_plan_summary summary;
     ash_plan_summary(plan, &summary);
-    double *seconds = ash_alloc_array((size_t)summary.steps, sizeof *seconds);
+    double replay_s, *seconds = ash_alloc_array((size_t)summary.steps, sizeof *seconds);
     if (!seconds)
         return ash_fail_memory((size_t)summary.steps * sizeof *seconds, "times");
-    double replay_s;
-    enum ash_status status = ash_plan_measure(plan, batch, repeats, seconds, &replay_s);
-    if (status == ASH_OK)
-        status = ash_plan_learn(plan, batch, seconds, &costs);
+    enum ash_status status = ASH_OK;
+    for (int i = 0; i < rounds.count && status == ASH_OK; i++) {
+        status = ash_plan_measure(plan, batch, rounds.repeats, seconds, &replay_s);
+        if (status == ASH_OK)
+            status = ash_plan_learn(plan, batch, seconds, &costs);
+    }
     if (status == ASH_OK && out)
-        status = ash_plan_measure(plan, batch, repeats, seconds, &out->token_s);
+        status = ash_plan_measure(plan, batch, rounds.repeats, seconds, &out->token_s);
     if (status == ASH_OK && out)
         status = ash_plan_compare(plan, batch, &costs, seconds, &out->predicted_s, &out->error);
     ash_free(seconds);
@@ -54,11 +68,11 @@ static enum ash_status learn(struct ash_plan *plan, const struct ash_batch *batc
 }
 
 static enum ash_status measure_batch(struct ash_plan *plan, int32_t tokens, int32_t depth,
-    int repeats, struct ash_cost_model *costs, struct measured *out)
+    struct rounds rounds, struct ash_cost_model *costs, struct measured *out)
 {
     struct one_sequence one;
     ASH_TRY(make_batch(&one, tokens, depth));
-    enum ash_status status = learn(plan, &one.batch, repeats, costs, out);
+    enum ash_status status = learn(plan, &one.batch, rounds, costs, out);
     ash_free(one.zeros);
     return status;
 }
@@ -66,14 +80,16 @@ static enum ash_status measure_batch(struct ash_plan *plan, int32_t tokens, int3
 static enum ash_status measure_model(
     const struct ash_model *model, int32_t depth, const char *directory, struct measured *out)
 {
+    const struct rounds token = { TOKEN_ROUNDS, TOKEN_REPEATS };
+    const struct rounds prompt = { PROMPT_ROUNDS, PROMPT_REPEATS };
     struct ash_device *device = model->devices.device[0];
     struct ash_cost_model *costs;
     bool known;
     int32_t most = model->batch_tokens < PROMPT_TOKENS ? model->batch_tokens : PROMPT_TOKENS;
     ASH_TRY(ash_costs_open(directory, device, &costs, &known));
-    enum ash_status status = measure_batch(model->prompts, most, 0, PROMPT_REPEATS, costs, NULL);
+    enum ash_status status = measure_batch(model->prompts, most, 0, prompt, costs, NULL);
     if (status == ASH_OK)
-        status = measure_batch(model->plan, 1, depth, TOKEN_REPEATS, costs, out);
+        status = measure_batch(model->plan, 1, depth, token, costs, out);
     if (status == ASH_OK)
         status = ash_device_learn_copies(device, costs);
     if (status == ASH_OK)
@@ -140,7 +156,7 @@ static enum ash_status run_plan(struct ash_plan *plan, const struct ash_batch *b
         return ash_fail_memory((size_t)summary.steps * sizeof *seconds, "times");
     enum ash_status status = ASH_OK;
     if (measure)
-        status = ash_plan_measure(plan, batch, PROMPT_REPEATS, seconds, &view->measured_s);
+        status = ash_plan_measure(plan, batch, TOKEN_REPEATS, seconds, &view->measured_s);
     if (status == ASH_OK && known)
         status = ash_plan_compare(
             plan, batch, models, measure ? seconds : NULL, &view->cost_s, &view->cost_error);
