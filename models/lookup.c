@@ -8,7 +8,7 @@
 #include <string.h>
 
 enum {
-    ORDER = 2,    /* tokens that must agree before a place is looked at */
+    ORDERS = 2,   /* places are looked up by the last token, and by the last two */
     LENGTH = 32,  /* agreement beyond this tells no more */
     ORIGINAL = 6, /* agreement from which a break is taken for an edit of a copy */
     WINDOW = 16,  /* how far an edit may move the copy against its original */
@@ -31,18 +31,19 @@ struct ash_lookup {
     int32_t original, stray; /* where the copy left it; tokens since */
     double chance[TRAILS][CLASSES];
     uint32_t mask;
-    int32_t *after; /* (mask + 1) where the last ORDER tokens of this hash ended; 0 = unknown */
+    /* (mask + 1) where the last one, the last two tokens of this hash ended; 0 = unknown */
+    int32_t *after[ORDERS];
 };
 
 /* Measured on copies and stories of SmolLM2's, rounded down; every sequence corrects them. */
 static const double first_chances[TRAILS][CLASSES] = {
-    [FOLLOWED] = { 0, 0.3, 0.45, 0.5, 0.65, 0.75, 0.85, 0.9, 0.95 },
+    [FOLLOWED] = { 0.08, 0.3, 0.45, 0.5, 0.65, 0.75, 0.85, 0.9, 0.95 },
     [BESIDE] = { 0.1, 0.45, 0.75, 0.8, 0.85, 0.85, 0.9, 0.9, 0.95 },
 };
 
 static int class_of(int32_t length)
 {
-    static const uint8_t ends[CLASSES - 1] = { 1, 3, 4, 5, 7, 10, 16, LENGTH };
+    static const uint8_t ends[CLASSES - 1] = { 2, 3, 4, 5, 7, 10, 16, LENGTH };
     int at = 0;
     while (at < CLASSES - 1 && length >= ends[at])
         at++;
@@ -55,14 +56,15 @@ enum ash_status ash_lookup_create(const int32_t *token, int32_t positions, struc
     while (slots < (uint32_t)positions)
         slots *= 2;
     struct ash_lookup *lookup = ash_alloc_zero(sizeof *lookup);
-    int32_t *after = ash_alloc_array(slots, sizeof *after);
+    int32_t *after = ash_alloc_array(slots, ORDERS * sizeof *after);
     if (!lookup || !after) {
         ash_free(lookup);
         ash_free(after);
-        return ash_fail_memory(slots * sizeof *after, "the index of a sequence's tokens");
+        return ash_fail_memory(slots * ORDERS * sizeof *after, "the index of a sequence's tokens");
     }
     lookup->token = token;
-    lookup->after = after;
+    for (int i = 0; i < ORDERS; i++)
+        lookup->after[i] = after + (size_t)i * slots;
     lookup->mask = slots - 1;
     memcpy(lookup->chance, first_chances, sizeof first_chances);
     *out = lookup;
@@ -73,7 +75,7 @@ void ash_lookup_destroy(struct ash_lookup *lookup)
 {
     if (!lookup)
         return;
-    ash_free(lookup->after);
+    ash_free(lookup->after[0]);
     ash_free(lookup);
 }
 
@@ -125,21 +127,21 @@ static int32_t agreement(const int32_t *token, int32_t a, int32_t b)
     return length;
 }
 
-/* The last place where the last tokens stood, if it agrees for longer than the trail at hand. */
+/* The last place where the last token stood, and the last two; the one that agrees for longest is
+ * followed, if for longer than the trail at hand. */
 static void look_up(struct ash_lookup *lookup)
 {
     struct trail *trail = &lookup->trail[FOLLOWED];
-    const int32_t *last = lookup->token + lookup->count - ORDER;
-    if (lookup->count < ORDER)
-        return;
+    const int32_t *last = lookup->token + lookup->count;
     uint64_t hash = 0;
-    for (int i = 0; i < ORDER; i++)
-        hash = (hash ^ (uint32_t)last[i]) * 0x9E3779B97F4A7C15u, hash ^= hash >> 32;
-    int32_t *after = &lookup->after[hash & lookup->mask];
-    int32_t length = *after ? agreement(lookup->token, *after, lookup->count) : 0;
-    if (length >= ORDER && length > trail->length)
-        *trail = (struct trail){ .next = *after, .length = length };
-    *after = lookup->count;
+    for (int32_t order = 1; order <= ORDERS && order <= lookup->count; order++) {
+        hash = (hash ^ (uint32_t)last[-order]) * 0x9E3779B97F4A7C15u, hash ^= hash >> 32;
+        int32_t *after = &lookup->after[order - 1][hash & lookup->mask];
+        int32_t length = *after ? agreement(lookup->token, *after, lookup->count) : 0;
+        if (length >= order && length > trail->length)
+            *trail = (struct trail){ .next = *after, .length = length };
+        *after = lookup->count;
+    }
 }
 
 static void extend(struct ash_lookup *lookup)

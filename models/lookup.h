@@ -18,8 +18,8 @@
  * not; so the chance of a guess is measured for each sequence at no cost, by how long its trail has
  * agreed. A guess only costs time when it is wrong: what is said never depends on it.
  *
- * Bounded: the work for a token is the same whatever the text (one slot a hash, never a chain), the
- * memory 4 to 8 bytes a position, allocated when created. Threads: one at a time per draft.
+ * Bounded: the work for a token is the same whatever the text (two slots a token, never a chain), the
+ * memory 8 to 16 bytes a position, allocated when created. Threads: one at a time per draft.
  */
 struct ash_lookup;
 

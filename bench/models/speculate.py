@@ -3,6 +3,10 @@
 """Decoding with and without drafts, the same prompts in alternating runs.
 
     python3 speculate.py MODEL.gguf ASHLAR [--rounds N] [--tokens N] [--threads N] [CASE...]
+    python3 speculate.py MODEL.gguf ASHLAR --summaries
+
+With --summaries, the beginnings of the texts in /usr/share/common-licenses and of some manual pages, each
+to be summarised in two ways, at temperature 0: a distribution instead of one prompt's figure.
 
 A round runs each prompt once with `--speculate off` and once with `auto`, the order turned each time.
 Prints tokens/s of decoding (slowest, median, fastest), the ratios inside a round (the same), and how
@@ -10,6 +14,8 @@ many of the drafted tokens were right. Answers must be the same, or it fails.
 """
 import argparse
 import json
+import os
+import re
 import statistics
 import subprocess
 from pathlib import Path
@@ -47,6 +53,32 @@ CASES = {
          "--ignore-end"]),
 }
 
+PAGES = "tar grep gzip ssh bash git chmod awk perl sed dd make".split()
+ASK = {"before": "Summarize the following text.\n\n{}",
+       "after": "{}\n\nSummarize the text above in a few sentences."}
+
+
+def beginning(text, most=3000):
+    """Whole paragraphs."""
+    out = ""
+    for paragraph in text.split("\n\n"):
+        if out and len(out) + len(paragraph) > most:
+            break
+        out += paragraph + "\n\n"
+    return out[:most].strip()
+
+
+def summaries():
+    texts = {path.name: path.read_text(errors="replace")
+             for path in sorted(Path("/usr/share/common-licenses").glob("*")) if not path.is_symlink()}
+    for name in PAGES:
+        page = subprocess.run(["man", name], capture_output=True, text=True, check=False,
+                              env={**os.environ, "MANWIDTH": "100"}).stdout
+        if page:
+            texts[f"man {name}"] = re.sub(".\b", "", page)
+    return {f"{name}, {how}": (ask.format(beginning(text)), ["-T", "0"])
+            for name, text in texts.items() for how, ask in ASK.items()}
+
 
 def run(options, speculate, case):
     prompt, sampling = CASES[case]
@@ -68,9 +100,16 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tokens", type=int, default=250)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("case", nargs="*", default=list(CASES))
+    parser.add_argument("--summaries", action="store_true")
+    parser.add_argument("--part", default="0/1", help="I/N: every Nth case, from the Ith on")
+    parser.add_argument("case", nargs="*")
     options = parser.parse_intermixed_args()
-    for case in options.case or CASES:
+    if options.summaries:
+        CASES.clear()
+        CASES.update(summaries())
+    part, parts = map(int, options.part.split("/"))
+    medians = []
+    for case in options.case or list(CASES)[part::parts]:
         rate = {"off": [], "auto": []}
         answers = {}
         for round_ in range(options.rounds):
@@ -81,11 +120,14 @@ def main():
             if answers["off"]["answer"] != answers["auto"]["answer"]:
                 raise SystemExit(f"{case}: the answers differ")
         ratio = [a / b for a, b in zip(rate["auto"], rate["off"])]
+        medians.append(statistics.median(ratio))
         usage = answers["auto"]["usage"]
-        print(f"{case:15} off {spread(rate['off'], '{:6.1f}')}   auto {spread(rate['auto'], '{:6.1f}')}"
+        print(f"{case:20} off {spread(rate['off'], '{:6.1f}')}   auto {spread(rate['auto'], '{:6.1f}')}"
               f"   ratio {spread(ratio, '{:.2f}')}   {usage['answer_tokens']} tokens,"
               f" {usage['steps']} steps, {usage['accepted_tokens']} of {usage['drafted_tokens']}"
               " drafted right", flush=True)
+    print(f"median ratios of {len(medians)} cases: {spread(medians, '{:.2f}')}, at least 1.5:"
+          f" {sum(m >= 1.5 for m in medians)}")
 
 
 if __name__ == "__main__":
