@@ -43,6 +43,18 @@ static float *run_all(struct ash_model *model, const struct golden *golden, int3
     return logits;
 }
 
+/* The same bits; with ASHLAR_TEST_ROUNDING, of devices whose maker's compiler gives other ones for other
+ * numbers of tokens, as near as the reference is. */
+static bool are_alike(const float *a, const float *b, size_t count, double tolerance)
+{
+    if (!getenv("ASHLAR_TEST_ROUNDING"))
+        return memcmp(a, b, count * sizeof *a) == 0;
+    for (size_t i = 0; i < count; i++)
+        if (!(__builtin_fabs((double)a[i] - (double)b[i]) <= tolerance))
+            return false;
+    return true;
+}
+
 static void check_model(
     const char *device, const char *split, const char *name, const char *kv_type, double tolerance)
 {
@@ -68,8 +80,8 @@ static void check_model(
     fprintf(
         stderr, "%s on %s, cache %s: logits off by %.3g at most\n", name, device, kv_type, worst);
     cr_assert(worst <= tolerance, "%s on %s, cache %s: %g", name, device, kv_type, worst);
-    cr_assert_arr_eq(whole, one, count * sizeof *whole, "%s on %s: one by one", name, device);
-    cr_assert_arr_eq(whole, pieces, count * sizeof *whole, "%s on %s: in sevens", name, device);
+    cr_assert(are_alike(whole, one, count, tolerance), "%s on %s: one by one", name, device);
+    cr_assert(are_alike(whole, pieces, count, tolerance), "%s on %s: in sevens", name, device);
     free(golden.logits);
     free(whole);
     free(one);

@@ -13,6 +13,10 @@ export OCL_ICD_VENDORS=/nonexistent ASHLAR_HIP_LIBRARY=/nonexistent
 IFS=: read -ra plugins <<<"$ASHLAR_TEST_PJRT_PLUGINS"
 for plugin in "${plugins[@]}"; do
     export ASHLAR_PJRT_PLUGIN=$plugin
+    unset ASHLAR_TEST_ROUNDING
+    case $plugin in # 0.115's compiler makes other code of attention for other numbers of tokens
+    */pjrt_c_api_cpu_plugin.so) export ASHLAR_TEST_ROUNDING=1 ;;
+    esac
     echo "== $plugin"
     "$drivers" --filter 'conformance/*'
     "$drivers" --filter 'pjrt/*'
