@@ -121,6 +121,7 @@ void ash_tokenizer_destroy(struct ash_tokenizer *tokenizer)
     ash_free(tokenizer->type);
     ash_free(tokenizer->flag);
     ash_free(tokenizer->words.slot);
+    ash_free(tokenizer->merges.list);
     ash_free(tokenizer->merges.slot);
     ash_free(tokenizer->user.id);
     ash_free(tokenizer->special.id);

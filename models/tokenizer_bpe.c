@@ -13,9 +13,9 @@ static const uint32_t none = UINT32_MAX; /* the rank of a pair that has no merge
 static inline uint32_t rank_of(
     const struct ash_tokenizer *tokenizer, int32_t left, int32_t right, int32_t *result)
 {
-    const struct ash_merge *slot = ash_merge_slot(tokenizer, left, right);
-    *result = slot->result;
-    return slot->result < 0 ? none : slot->rank;
+    const int32_t rank = *ash_merge_slot(tokenizer, left, right);
+    *result = rank < 0 ? -1 : tokenizer->merges.list[rank].result;
+    return rank < 0 ? none : (uint32_t)rank;
 }
 
 static size_t merge_short(const struct ash_tokenizer *tokenizer, int32_t *id, size_t count)

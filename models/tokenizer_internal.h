@@ -18,11 +18,9 @@ enum ash_token_flag {
     ASH_FLAG_ENDS = 1 << 2,  /* ends an answer */
 };
 
-/* (left, right) -> result. */
+/* (left, right) -> result; its place in the list is its rank: lower goes first. */
 struct ash_merge {
-    int32_t left, right;
-    int32_t result; /* -1: an empty slot */
-    uint32_t rank;  /* lower goes first */
+    int32_t left, right, result;
 };
 
 /*
@@ -30,7 +28,9 @@ struct ash_merge {
  * each tokenizer, so that nobody can write a vocabulary whose entries all meet in one slot.
  */
 struct ash_merge_table {
-    struct ash_merge *slot;
+    struct ash_merge *list;
+    int32_t
+        *slot; /* of list[]; -1: empty. Numbers, as most pairs that are asked for have no merge */
     size_t mask;
 };
 
@@ -122,15 +122,16 @@ static inline uint64_t ash_fold(uint64_t a, uint64_t b)
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-/* The slot of a pair: its merge, or the empty one where that would go. The hot loop of encoding. */
-static inline struct ash_merge *ash_merge_slot(
+/* The slot of a pair: its merge's, or the empty one where that would go. The hot loop of encoding. */
+static inline int32_t *ash_merge_slot(
     const struct ash_tokenizer *tokenizer, int32_t left, int32_t right)
 {
+    const struct ash_merge_table *merges = &tokenizer->merges;
     uint64_t pair = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
     uint64_t hash = ash_fold(pair ^ tokenizer->seed, 0x9E3779B97F4A7C15u);
-    for (size_t i = hash & tokenizer->merges.mask;; i = (i + 1) & tokenizer->merges.mask) {
-        struct ash_merge *slot = &tokenizer->merges.slot[i];
-        if (slot->result < 0 || (slot->left == left && slot->right == right))
+    for (size_t i = hash & merges->mask;; i = (i + 1) & merges->mask) {
+        int32_t *slot = &merges->slot[i];
+        if (*slot < 0 || (merges->list[*slot].left == left && merges->list[*slot].right == right))
             return slot;
     }
 }

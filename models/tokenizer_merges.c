@@ -42,13 +42,14 @@ static enum ash_status find_part(const struct ash_tokenizer *tokenizer, int64_t 
 
 static enum ash_status make_table(struct ash_tokenizer *tokenizer)
 {
-    size_t slots = ash_table_slots((size_t)tokenizer->merge_count);
-    tokenizer->merges.slot = ash_alloc_array(slots, sizeof *tokenizer->merges.slot);
-    if (!tokenizer->merges.slot)
-        return ash_fail_memory(slots * sizeof *tokenizer->merges.slot, "the table of merges");
-    tokenizer->merges.mask = slots - 1;
-    for (size_t i = 0; i < slots; i++)
-        tokenizer->merges.slot[i].result = -1;
+    struct ash_merge_table *merges = &tokenizer->merges;
+    size_t count = (size_t)tokenizer->merge_count, slots = ash_table_slots(count);
+    merges->list = ash_alloc_array(count ? count : 1, sizeof *merges->list);
+    merges->slot = ash_alloc_array(slots, sizeof *merges->slot);
+    if (!merges->list || !merges->slot)
+        return ash_fail_memory(slots * sizeof *merges->slot, "the table of merges");
+    merges->mask = slots - 1;
+    memset(merges->slot, -1, slots * sizeof *merges->slot);
     return ASH_OK;
 }
 
@@ -58,14 +59,15 @@ enum ash_status ash_tokenizer_load_merges(
     ASH_TRY(make_table(tokenizer));
     struct spelling word;
     for (int32_t i = 0; i < tokenizer->merge_count; i++) {
-        struct ash_merge merge = { .rank = (uint32_t)i };
+        struct ash_merge merge;
         ASH_TRY(spell(i, source->merge(source->context, i), &word));
         ASH_TRY(find_part(tokenizer, i, word.bytes, word.left, &merge.left));
         ASH_TRY(find_part(tokenizer, i, word.bytes + word.left, word.right, &merge.right));
         ASH_TRY(find_part(tokenizer, i, word.bytes, word.left + word.right, &merge.result));
-        struct ash_merge *slot = ash_merge_slot(tokenizer, merge.left, merge.right);
-        if (slot->result < 0)
-            *slot = merge;
+        tokenizer->merges.list[i] = merge;
+        int32_t *slot = ash_merge_slot(tokenizer, merge.left, merge.right);
+        if (*slot < 0)
+            *slot = i;
     }
     return ASH_OK;
 }
