@@ -4,7 +4,6 @@
 #include "runtime/json.h"
 #include "runtime/memory.h"
 
-#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -241,18 +240,18 @@ enum ash_status ash_cost_model_read(struct ash_cost_model *model, const json_t *
 {
     if (!json_is_object(json))
         return ash_fail(ASH_ERR_FORMAT, "a cost model is a JSON object of keys and their samples");
-    assert(model->entries == 0); /* an entry has room for one list of samples */
+    if (model->entries > 0) /* an entry has room for one list of samples */
+        return ash_fail(ASH_ERR_ARGUMENT, "a cost model that has samples reads no others");
     const char *key;
     json_t *samples;
     enum ash_status status = ASH_OK;
-    size_t before = model->entries;
     json_object_foreach((json_t *)(uintptr_t)json, key, samples)
     {
         status = read_entry(model, key, samples);
         if (status != ASH_OK)
             break;
     }
-    for (; status != ASH_OK && model->entries > before;)
+    while (status != ASH_OK && model->entries > 0)
         ash_free(model->entry[--model->entries].key);
     return status;
 }

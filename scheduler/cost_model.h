@@ -42,7 +42,7 @@ double ash_cost_model_predict(
 
 /*
  * To JSON, for the caller to json_decref() (ASH_ERR_NO_MEMORY), and back, into a model without samples.
- * ASH_ERR_FORMAT: not what the first wrote; the model is then as it was.
+ * ASH_ERR_ARGUMENT: it has some. ASH_ERR_FORMAT: not what the first wrote; the model is then as it was.
  */
 enum ash_status ash_cost_model_json(const struct ash_cost_model *model, json_t **out);
 enum ash_status ash_cost_model_read(struct ash_cost_model *model, const json_t *json);

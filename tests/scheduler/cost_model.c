@@ -118,7 +118,10 @@ Test(cost_model, comes_back_from_json_and_refuses_what_is_none)
     struct ash_cost cost = matmul(2, 77);
     cr_expect_float_eq(ash_cost_model_predict(model, "matmul", &cost),
         ash_cost_model_predict(again, "matmul", &cost), 1e-12);
+    cr_expect_eq(ash_cost_model_read(again, json), ASH_ERR_ARGUMENT, "it has samples already");
     json_decref(json);
+    ash_cost_model_destroy(again);
+    cr_assert_eq(ash_cost_model_create(&rates, &again), ASH_OK);
     static const char *const bad[] = { "[]", "{\"a\": 3}", "{\"a\": []}", "{\"a\": [[1, 2]]}",
         "{\"a\": [[1, 2, 1e9]]}", "{\"ok\": [[1, 2, 0]], \"a\": [[1, 2, \"x\"]]}" };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
