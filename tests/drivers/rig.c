@@ -53,7 +53,8 @@ void rig_copy(
     struct ash_device *device, struct ash_place to, struct ash_place from, size_t size_bytes)
 {
     struct ash_event done;
-    cr_assert_eq(device->driver->copy(device, to, from, size_bytes, NULL, 0, &done), ASH_OK);
+    cr_assert_eq(device->driver->copy(device, to, from, size_bytes, NULL, 0, &done), ASH_OK,
+        "%s: %s", device->driver->name, ash_error());
     cr_assert_eq(done.device, device);
     rig_wait(done);
 }
