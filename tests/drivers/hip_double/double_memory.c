@@ -19,7 +19,7 @@ static struct block *find_block(const void *memory, size_t bytes)
 {
     uintptr_t at = (uintptr_t)memory;
     for (struct block *block = blocks; block; block = block->next)
-        if (at >= (uintptr_t)block->memory && at - (uintptr_t)block->memory <= block->bytes &&
+        if (at >= (uintptr_t)block->memory && at - (uintptr_t)block->memory < block->bytes &&
             block->bytes - (at - (uintptr_t)block->memory) >= bytes)
             return block;
     return NULL;
