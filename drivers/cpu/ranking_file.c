@@ -1,30 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "drivers/cpu/ranking_internal.h"
-#include "runtime/directory.h"
+#include "runtime/file.h"
+#include "runtime/hash.h"
 #include "runtime/memory.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 /*
  * The file: whose it is, a line for each kernel with nanoseconds of decode and prefill, a checksum of all
  * that. A reader knows what every byte but the figures' must be; it prints that and compares.
  */
-
-/* FNV-1a (Fowler, Noll, Vo), 64 bits: against accidents, not against malice, which gains nothing here. */
-static uint64_t hash(const char *text, size_t length)
-{
-    uint64_t value = 0xcbf29ce484222325;
-    for (size_t i = 0; i < length; i++)
-        value = (value ^ (uint8_t)text[i]) * 0x100000001b3;
-    return value;
-}
 
 struct printed {
     char *text;
@@ -54,7 +43,8 @@ static void print_name(struct printed *out, const struct ash_ranked *item)
 
 static void print_check(struct printed *out)
 {
-    print(out, "check %016llx\n", (unsigned long long)hash(out->text, out->length));
+    print(out, "check %016llx\n",
+        (unsigned long long)ash_hash(ASH_HASH_BEGIN, out->text, out->length));
 }
 
 size_t ranking_print(
@@ -77,7 +67,8 @@ char *ranking_path(const char *directory, const struct ranking_key *key)
     char text[RANKING_TEXT_BYTES];
     struct printed out = { .text = text };
     print_key(&out, key);
-    return ash_format("%s/kernels-%016llx", directory, (unsigned long long)hash(text, out.length));
+    return ash_format("%s/kernels-%016llx", directory,
+        (unsigned long long)ash_hash(ASH_HASH_BEGIN, text, out.length));
 }
 
 /* ---- Reading ---- */
@@ -138,37 +129,13 @@ bool ranking_parse(
 
 bool ranking_read(struct ash_ranking *ranking, const struct ranking_key *key, const char *path)
 {
-    char text[RANKING_TEXT_BYTES];
-    struct stat info;
-    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (file < 0)
+    char *text;
+    size_t length;
+    if (ash_whole_file_read(path, RANKING_TEXT_BYTES - 1, &text, &length) != ASH_OK)
         return false;
-    ssize_t length = -1;
-    if (fstat(file, &info) == 0 && S_ISREG(info.st_mode))
-        length = read(file, text, sizeof text - 1);
-    close(file);
-    text[length < 0 ? 0 : length] = '\0';
-    return length > 0 && ranking_parse(ranking, key, text, (size_t)length);
-}
-
-/* ---- Writing ---- */
-
-/* Into a file of its own, which takes the name once it is whole: others may be reading or writing it. */
-static int replace(const char *path, char *part, const char *text, size_t length)
-{
-    int file = mkostemp(part, O_CLOEXEC);
-    if (file < 0)
-        return errno;
-    errno = 0;
-    ssize_t written = write(file, text, length);
-    int error = written == (ssize_t)length ? 0 : errno ? errno : ENOSPC;
-    if (close(file) != 0 && error == 0)
-        error = errno;
-    if (error == 0 && rename(part, path) != 0)
-        error = errno;
-    if (error != 0)
-        unlink(part);
-    return error;
+    bool good = ranking_parse(ranking, key, text, length);
+    ash_free(text);
+    return good;
 }
 
 enum ash_status ranking_write(
@@ -176,14 +143,5 @@ enum ash_status ranking_write(
 {
     char text[RANKING_TEXT_BYTES];
     size_t length = ranking_print(ranking, key, text);
-    char *part = ash_format("%s.XXXXXX", path);
-    char *directory = ash_strndup(path, (size_t)(strrchr(path, '/') - path));
-    int error = part && directory ? ash_directory_make(directory, 0700) : ENOMEM;
-    if (error == 0)
-        error = replace(path, part, text, length);
-    ash_free(directory);
-    ash_free(part);
-    if (error == ENOMEM)
-        return ash_fail_memory(length, "writing a ranking of kernels");
-    return error ? ash_fail(ASH_ERR_IO, "cannot write %s: %s", path, strerror(error)) : ASH_OK;
+    return ash_whole_file_replace(path, text, length);
 }
