@@ -93,9 +93,6 @@ enum ash_status opencl_cache_read(const char *directory, const char *name, const
     unsigned char **out, size_t *out_bytes);
 enum ash_status opencl_cache_write(const char *directory, const char *name, const char *key,
     const unsigned char *binary, size_t binary_bytes);
-/* A whole file of at most `most` bytes; likewise to ash_free(). ASH_ERR_NOT_FOUND, ASH_ERR_IO. */
-enum ash_status opencl_file_read(
-    const char *path, size_t most, unsigned char **out, size_t *out_bytes);
 
 /* opencl_program.c: the program of a variant, built, read from the cache or from the kernel folder;
  * the device keeps it. */

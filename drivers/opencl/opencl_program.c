@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "drivers/opencl/opencl_internal.h"
+#include "runtime/file.h"
 #include "runtime/hash.h"
 #include "runtime/memory.h"
 
@@ -110,12 +111,12 @@ enum ash_status opencl_program_binary(
 static enum ash_status read_prebuilt(
     struct opencl_device *device, const char *name, cl_program *out)
 {
-    unsigned char *binary;
+    char *binary;
     size_t size;
     char *path = ash_format("%s/%s.bin", device->kernel_dir, name);
     if (!path)
         return ash_fail_memory(strlen(device->kernel_dir), "a path");
-    enum ash_status status = opencl_file_read(path, MOST_BINARY, &binary, &size);
+    enum ash_status status = ash_whole_file_read(path, MOST_BINARY, &binary, &size);
     if (status == ASH_ERR_NOT_FOUND)
         status = ash_fail(ASH_ERR_UNSUPPORTED,
             "opencl:%d (%s) takes programs from a folder, and there is no %s: put it there, or name "
@@ -123,7 +124,7 @@ static enum ash_status read_prebuilt(
             device->base.info.index, device->base.info.name, path);
     ash_free(path);
     ASH_TRY(status);
-    status = build_binary(device, name, binary, size, out);
+    status = build_binary(device, name, (const unsigned char *)binary, size, out);
     ash_free(binary);
     return status;
 }

@@ -10,6 +10,7 @@
 #include "kernels/add/add.h"
 #include "kernels/matmul/matmul.h"
 #include "runtime/config.h"
+#include "runtime/file.h"
 #include "runtime/memory.h"
 #include "runtime/trace.h"
 
@@ -218,7 +219,9 @@ static char *cached_file(void)
 
 static void read_whole(const char *path, unsigned char **out, size_t *length)
 {
-    cr_assert_eq(opencl_file_read(path, 1 << 28, out, length), ASH_OK, "%s", ash_error());
+    char *text;
+    cr_assert_eq(ash_whole_file_read(path, 1 << 28, &text, length), ASH_OK, "%s", ash_error());
+    *out = (unsigned char *)text;
 }
 
 static void write_whole(const char *path, const unsigned char *bytes, size_t length)
