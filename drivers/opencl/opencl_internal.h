@@ -87,13 +87,6 @@ struct opencl_loaded {
  * device. `what` completes "cannot ...". ASH_OK for CL_SUCCESS. */
 enum ash_status opencl_check(struct opencl_device *device, cl_int code, const char *what);
 
-/* opencl_cache.c: programs on disk. ASH_ERR_NOT_FOUND where there is none for this key, or a damaged one. *out is the
- * caller's to ash_free(). */
-enum ash_status opencl_cache_read(const char *directory, const char *name, const char *key,
-    unsigned char **out, size_t *out_bytes);
-enum ash_status opencl_cache_write(const char *directory, const char *name, const char *key,
-    const unsigned char *binary, size_t binary_bytes);
-
 /* opencl_program.c: the program of a variant, built, read from the cache or from the kernel folder;
  * the device keeps it. */
 enum ash_status opencl_program_get(struct opencl_device *device, const struct ash_device_op *op,

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "drivers/device/program_cache.h"
 #include "drivers/opencl/opencl_internal.h"
 #include "runtime/file.h"
 #include "runtime/hash.h"
@@ -148,7 +149,7 @@ static enum ash_status read_cached(
 {
     unsigned char *binary;
     size_t size;
-    ASH_TRY(opencl_cache_read(device->cache_dir, name, key, &binary, &size));
+    ASH_TRY(ash_program_cache_read(device->cache_dir, name, key, &binary, &size));
     enum ash_status status = build_binary(device, name, binary, size, out);
     ash_free(binary);
     return status;
@@ -162,7 +163,7 @@ static void keep(
     size_t size;
     if (opencl_program_binary(device, program, &binary, &size) != ASH_OK)
         return;
-    (void)opencl_cache_write(device->cache_dir, name, key, binary, size);
+    (void)ash_program_cache_write(device->cache_dir, name, key, binary, size);
     ash_free(binary);
 }
 

@@ -5,6 +5,7 @@
  */
 #include "drivers/opencl/opencl.h"
 
+#include "drivers/device/program_cache.h"
 #include "drivers/drivers.h"
 #include "drivers/opencl/opencl_internal.h"
 #include "kernels/add/add.h"
@@ -280,12 +281,15 @@ Test(opencl, what_another_key_left_is_not_taken, .init = set_up, .fini = tear_do
     unsigned char *out;
     size_t length;
     cr_assert_eq(
-        opencl_cache_write(folder, "add", "driver 1", (const unsigned char *)"12345", 5), ASH_OK);
-    cr_assert_eq(opencl_cache_read(folder, "add", "driver 1", &out, &length), ASH_OK);
+        ash_program_cache_write(folder, "add", "driver 1", (const unsigned char *)"12345", 5),
+        ASH_OK);
+    cr_assert_eq(ash_program_cache_read(folder, "add", "driver 1", &out, &length), ASH_OK);
     cr_assert(length == 5 && memcmp(out, "12345", 5) == 0);
     ash_free(out);
-    cr_assert_eq(opencl_cache_read(folder, "add", "driver 2", &out, &length), ASH_ERR_NOT_FOUND);
-    cr_assert_eq(opencl_cache_read(folder, "glu", "driver 1", &out, &length), ASH_ERR_NOT_FOUND);
+    cr_assert_eq(
+        ash_program_cache_read(folder, "add", "driver 2", &out, &length), ASH_ERR_NOT_FOUND);
+    cr_assert_eq(
+        ash_program_cache_read(folder, "glu", "driver 1", &out, &length), ASH_ERR_NOT_FOUND);
 }
 
 /* ---- A kernel folder, as an FPGA has ---- */

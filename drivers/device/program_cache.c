@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "drivers/opencl/opencl_internal.h"
+#include "drivers/device/program_cache.h"
+
 #include "runtime/file.h"
 #include "runtime/hash.h"
 #include "runtime/memory.h"
@@ -15,7 +16,7 @@ struct header {
     uint64_t key_bytes, binary_bytes, hash; /* of key and binary */
 };
 
-static const char magic[8] = "ashcl01";
+static const char magic[8] = "ashpro1";
 enum { MOST_BYTES = 256 << 20 };
 
 static char *path_of(const char *directory, const char *name, const char *key)
@@ -44,7 +45,7 @@ static const unsigned char *find_binary(
     return file + key_bytes;
 }
 
-enum ash_status opencl_cache_read(const char *directory, const char *name, const char *key,
+enum ash_status ash_program_cache_read(const char *directory, const char *name, const char *key,
     unsigned char **out, size_t *out_bytes)
 {
     size_t file_bytes;
@@ -68,7 +69,7 @@ enum ash_status opencl_cache_read(const char *directory, const char *name, const
     return status;
 }
 
-enum ash_status opencl_cache_write(const char *directory, const char *name, const char *key,
+enum ash_status ash_program_cache_write(const char *directory, const char *name, const char *key,
     const unsigned char *binary, size_t binary_bytes)
 {
     struct header header = { .key_bytes = strlen(key), .binary_bytes = binary_bytes };
