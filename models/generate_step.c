@@ -33,14 +33,21 @@ static int kind_of(const struct ash_generation *generation)
     return generation->computed < generation->prompt ? PROMPTS : ANSWERS;
 }
 
-/* A step with a prompt in it is bound by arithmetic: no guess pays there. */
+/* Whether its next token is all that waits; after a device was lost, its whole answer may wait again. */
+static bool is_decoding(const struct ash_generation *generation)
+{
+    return kind_of(generation) == ANSWERS && generation->count - generation->computed == 1;
+}
+
+/* A step with a prompt in it is bound by arithmetic: no guess pays there. And guesses have room beside one
+ * token of each sequence only. */
 static bool may_draft(const struct ash_engine *engine)
 {
     const struct ash_engine_options *options = &engine->options;
     if (!options->speculate || engine->count > ASH_SPECULATE_ROWS)
         return false;
     for (int32_t i = 0; i < engine->count; i++)
-        if (kind_of(engine->running[i]) != ANSWERS)
+        if (!is_decoding(engine->running[i]))
             return false;
     return true;
 }
@@ -100,11 +107,20 @@ static void add_outputs(struct ash_engine *engine, struct ash_generation *genera
         engine->output[batch->outputs++] = batch->tokens - 1 - i;
 }
 
+/* How many of a sequence's tokens wait for a batch of its kind: where prompts have a plan of their own, an
+ * answer that is computed again does not go through it with the prompt. */
+static int32_t waiting_of(const struct ash_engine *engine, const struct ash_generation *generation)
+{
+    const bool apart = engine->options.plan != engine->options.prompts;
+    const bool prompt = apart && kind_of(generation) == PROMPTS;
+    return (prompt ? generation->prompt : generation->count) - generation->computed;
+}
+
 /* Puts up to as many waiting tokens of a sequence in the batch as there is room for. */
 static enum ash_status take(
     struct ash_engine *engine, struct ash_generation *generation, struct ash_draft *draft)
 {
-    int32_t waiting = generation->count - generation->computed;
+    int32_t waiting = waiting_of(engine, generation);
     int32_t room = engine->options.batch_tokens - engine->batch.tokens;
     int32_t tokens = waiting < room ? waiting : room;
     if (tokens == 0)
@@ -114,7 +130,7 @@ static enum ash_status take(
     int32_t end = generation->computed + tokens + (draft ? draft->tokens : 0);
     ASH_TRY(ash_kv_reserve(engine->options.cache, &generation->kv, end));
     add_span(engine, generation, tokens, draft);
-    if (tokens == waiting)
+    if (generation->computed + tokens == generation->count)
         add_outputs(engine, generation);
     return ASH_OK;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Devices that fail under a model: it goes on on those that are left, and says the same. */
+#include "models/generate_internal.h"
 #include "models/model.h"
 #include "tests/support/lazy_device.h"
 
@@ -8,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SEQUENCES = 3, ANSWER = 24, PLENTY = 1 << 30 };
+enum { SEQUENCES = 3, ANSWER = 24, LONG_ANSWER = 100, PLENTY = 1 << 30 };
 
 /* Three layers over the reference and up to two lazy devices. */
 struct bench {
@@ -165,4 +166,52 @@ Test(recover, the_last_device_that_is_lost_is_named)
     cr_assert_eq(generate(&bench, answers), ASH_ERR_DEVICE);
     cr_assert(strstr(ash_error(), "lazy:1"), "%s", ash_error());
     close_all(&bench);
+}
+
+/* One sequence, greedy, with as many guesses as there are; a device is lost once `lose_at` tokens are there. */
+static void say_with_guesses(struct bench *bench, int32_t lose_at, int32_t out[LONG_ANSWER])
+{
+    static const int32_t prompt[] = { 5, 6, 7, 5, 6, 7 };
+    enum { PROMPT = sizeof prompt / sizeof *prompt };
+    struct ash_engine *engine = bench->model->engine;
+    struct ash_generate_options options = {
+        .sampler = ASH_SAMPLER_DEFAULTS, .max_tokens = LONG_ANSWER, .ignore_end = true
+    };
+    struct ash_generation *generation;
+    struct ash_usage usage;
+    const int32_t *token;
+    int32_t count;
+    options.sampler.temperature = 0;
+    cr_assert_eq(ash_engine_add(engine, prompt, PROMPT, &options, &generation), ASH_OK);
+    for (bool busy = true, lost = false; busy;) {
+        for (int rows = 0; rows <= ASH_SPECULATE_ROWS; rows++)
+            engine->speculation.step_s[rows] = 1; /* a guess costs nothing */
+        (void)ash_generation_tokens(generation, &count);
+        if (count >= lose_at && !lost) {
+            lazy_fail(bench->lazy[0], 0, ASH_ERR_DEVICE);
+            lost = true;
+        }
+        cr_assert_eq(ash_engine_step(engine, &busy), ASH_OK, "%s", ash_error());
+    }
+    token = ash_generation_tokens(generation, &count);
+    cr_assert_eq(count, PROMPT + LONG_ANSWER);
+    memcpy(out, token + PROMPT, LONG_ANSWER * sizeof *token);
+    ash_generation_usage(generation, &usage);
+    cr_assert_gt(usage.accepted_tokens, 0);
+    ash_generation_end(generation);
+}
+
+Test(recover, guesses_wait_until_an_answer_is_computed_again)
+{
+    int32_t expected[LONG_ANSWER], answer[LONG_ANSWER];
+    for (int32_t lose_at = INT32_MAX; lose_at != 0; lose_at = lose_at > 90 ? 90 : lose_at - 10) {
+        struct bench bench;
+        open_devices(&bench, "1,2", 1);
+        cr_assert_eq(open_model(&bench), ASH_OK, "%s", ash_error());
+        say_with_guesses(&bench, lose_at, lose_at == INT32_MAX ? expected : answer);
+        cr_assert_eq(bench.model->devices.count, lose_at == INT32_MAX ? 2 : 1);
+        if (lose_at != INT32_MAX)
+            cr_assert_arr_eq(answer, expected, sizeof answer, "lost at %d", lose_at);
+        close_all(&bench);
+    }
 }
