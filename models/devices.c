@@ -38,9 +38,10 @@ static enum ash_status read_split(
     int64_t sum = 0;
     if (snprintf(names, sizeof names, "%s", text) >= (int)sizeof names)
         return ash_fail(ASH_ERR_ARGUMENT, "--split: more than %zu bytes", sizeof names - 1);
-    for (char *part; (part = strsep(&rest, ",")) && parts < devices; parts++) {
-        ASH_TRY(ash_fail_in(ash_text_to_integer(part, 0, layers, &count[parts]), "--split"));
-        sum += count[parts];
+    while (rest && parts < devices) {
+        ASH_TRY(ash_fail_in(
+            ash_text_to_integer(strsep(&rest, ","), 0, layers, &count[parts]), "--split"));
+        sum += count[parts++];
     }
     if (rest || parts < devices || sum != layers)
         return ash_fail(ASH_ERR_ARGUMENT,

@@ -188,6 +188,8 @@ Test(models, a_split_or_list_that_does_not_fit_is_refused)
     } bad[] = {
         { { { "device", "cpu,null" }, { "split", "1,2" } }, "--split 1,2: expected 2 numbers" },
         { { { "device", "cpu,null" }, { "split", "2" } }, "--split 2: expected 2 numbers" },
+        { { { "device", "cpu,null" }, { "split", "1,1,0" } }, "--split 1,1,0: expected 2 numbers" },
+        { { { "device", "cpu,null" }, { "split", "1,1," } }, "--split 1,1,: expected 2 numbers" },
         { { { "device", "cpu" }, { "split", "1,1" } }, "--split 1,1: expected 1 numbers" },
         { { { "device", "cpu,null" }, { "split", "x,1" } }, "--split" },
         { { { "device", "cpu,null,cpu:0" }, { "split", "auto" } }, "the list has already" },
