@@ -98,6 +98,16 @@ exits 2 info --machine "synthetic:Package:2 Core:8 PU:2" --measure
 exits 4 info --machine "synthetic:nonsense:x"
 exits 3 info --machine /nowhere.xml
 exits 7 info --svg /nowhere/machine.svg
+exits 0 info --pjrt-plugin /nowhere/plugin.so
+has "$out" "pjrt_plugin is /nowhere/plugin.so, which cannot be read"
+for command in run bench perplexity plan; do
+    exits 0 help "$command"
+    for flag in --device --split --device-memory --kernel-dir --pjrt-plugin --cache-dir; do has "$out" "$flag "; done
+done
+exits 2 plan --machine "$tests/topologies/eight-gpu.xml" --device-table x --measure
+has "$err" "for the machine at hand"
+exits 2 plan --device-table "$tests/topologies/eight-gpu.json"
+has "$err" "give both"
 one_line "$err"
 exits 7 info --svg /dev/full
 has "$err" "No space left on device"

@@ -2,6 +2,7 @@
 /* `ashlar bench`: how fast a model runs here, or single operators, and how far from this machine's roof. */
 #include "tools/ashlar/bench.h"
 #include "tools/ashlar/commands.h"
+#include "tools/ashlar/load.h"
 
 static enum ash_status run(struct ash_cli *cli)
 {
@@ -42,8 +43,7 @@ static const struct ash_option options[] = {
     { 0 },
 };
 
-static const char *const settings[] = { "model", "device", "split", "device_memory", "threads",
-    "kernels", "kernel_dir", "context", "batch_tokens", "kv_type", "models_dir", "registry", NULL };
+static const char *const settings[] = { ASH_LOAD_SETTINGS, "context", NULL };
 
 static const struct ash_example examples[] = {
     { "ashlar bench -m smollm2", "prefill of 512 tokens, decoding of 128" },

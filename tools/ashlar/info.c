@@ -305,15 +305,16 @@ const struct ash_command ash_command_info = {
     .summary = "show the machine: processors, caches, memory, devices",
     .description =
         "Draws the machine as nested boxes, in the manner of lstopo, and lists the instruction sets that "
-        "are used and the devices of every driver; of a device that cannot be used it says why. With several NUMA nodes it says "
-        "which CPUs and workers are near whose memory, and how fast they read it (--measure). Of the "
-        "operators that the processor has several kernels for, it shows what each took in the "
-        "measurement of the first start (remove the file named to have another): a token with weights "
-        "or cache from memory, a prefill of 128 tokens, and a whole turn, 512 tokens of prompt and 128 "
-        "of answer, whose least is taken.",
+        "are used and the devices of every driver; of a device that cannot be used it says why. With "
+        "several NUMA nodes it says which CPUs and workers are near whose memory, and how fast they "
+        "read it (--measure).\n\n"
+        "Of the operators that the processor has several kernels for, it shows what each took in the "
+        "measurement of the first start (remove the file named to have another), a token with weights "
+        "or cache from memory and a prefill of 128 tokens, and which is taken for answers and for "
+        "prompts.",
     .options = options,
     .options_bytes = sizeof(struct options),
-    .settings = (const char *const[]){ "threads", "kernels", "cache_dir", NULL },
+    .settings = (const char *const[]){ "threads", "kernels", "pjrt_plugin", "cache_dir", NULL },
     .examples = examples,
     .run = run,
 };

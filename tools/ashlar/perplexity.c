@@ -162,8 +162,7 @@ static const struct ash_option options[] = {
     { 0 },
 };
 
-static const char *const settings[] = { "model", "device", "split", "device_memory", "threads",
-    "kernels", "kernel_dir", "batch_tokens", "kv_type", "models_dir", NULL };
+static const char *const settings[] = { ASH_LOAD_SETTINGS, NULL };
 
 static const struct ash_example examples[] = {
     { "ashlar perplexity -m smollm2 text.txt", "the default model on a text" },

@@ -115,11 +115,24 @@ static enum ash_status measure_devices(const struct ash_cli *cli, struct ash_loa
     return status;
 }
 
+/* What goes together, so that no wish is passed over in silence. */
+static enum ash_status check(const struct options *options)
+{
+    if (options->machine && (options->measure || options->dot || options->svg))
+        return ash_fail(ASH_ERR_ARGUMENT,
+            "plan: --measure, --dot and --svg are for the machine at hand, not for --machine");
+    if (options->table && !options->machine)
+        return ash_fail(ASH_ERR_ARGUMENT,
+            "plan: --device-table tells of the machine that --machine names: give both");
+    return ASH_OK;
+}
+
 static enum ash_status run(struct ash_cli *cli)
 {
     const struct options *options = cli->options;
     struct ash_plan_view view = { 0 };
     struct ash_loaded_model loaded;
+    ASH_TRY(check(options));
     if (options->machine)
         return ash_plan_show_machine(cli, &(struct ash_machine_view){ .topology = options->machine,
                                               .table = options->table,
@@ -162,9 +175,7 @@ static const struct ash_option options[] = {
     { 0 },
 };
 
-static const char *const settings[] = { "model", "device", "split", "device_memory", "threads",
-    "kernels", "kernel_dir", "context", "batch_tokens", "kv_type", "models_dir", "registry",
-    "cache_dir", NULL };
+static const char *const settings[] = { ASH_LOAD_SETTINGS, "context", NULL };
 
 static const struct ash_example examples[] = {
     { "ashlar plan --tokens 1 --measure", "Show what decoding one token takes." },

@@ -317,9 +317,7 @@ static enum ash_status run(struct ash_cli *cli)
     return status;
 }
 
-static const char *const settings[] = { "model", "device", "split", "device_memory", "threads",
-    "kernels", "kernel_dir", "context", "batch_tokens", "kv_type", "speculate", "seed",
-    "models_dir", NULL };
+static const char *const settings[] = { ASH_LOAD_SETTINGS, "context", "speculate", "seed", NULL };
 
 static const struct ash_example examples[] = {
     { "ashlar run", "a conversation; /help tells what can be typed" },
