@@ -97,6 +97,9 @@ struct ash_program;
 struct ash_driver {
     const char *name; /* "cpu", "opencl", "hip" */
 
+    /* copy() goes from a device to another of the driver's; both are in use while it is called. */
+    bool copies_to_peers;
+
     /* Writes up to `capacity` devices and sets *count to how many there are. A missing library or
      * card is one unusable entry with a reason, not an error. Never crashes on half-installed
      * drivers. `topology` may be NULL. */
@@ -136,7 +139,7 @@ struct ash_driver {
         struct ash_event *done);
 
     /* Queues a copy on `device`, which owns one of the two buffers; the other is its own, has host
-     * memory or, where the driver can (hip), is another of its devices'. ASH_ERR_ARGUMENT otherwise. */
+     * memory or, where the driver says so, is another of its devices'. ASH_ERR_ARGUMENT otherwise. */
     enum ash_status (*copy)(struct ash_device *device, struct ash_place to, struct ash_place from,
         size_t size_bytes, const struct ash_event *after, int after_count, struct ash_event *done);
 

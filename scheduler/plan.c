@@ -177,14 +177,17 @@ static enum ash_status compile_segment(struct ash_plan *plan, struct plan_segmen
             plan->trace, &segment->program));
 }
 
-/* Host memory for a copy between two devices neither of whose the host reaches. */
+/* Host memory for a copy between two devices that neither the host reaches nor their driver joins. */
 static enum ash_status stage(struct ash_plan *plan, struct plan_segment *segment)
 {
     if (segment->from < 0)
         return ASH_OK;
     const struct ash_step *step = &plan->step[segment->first];
     size_t bytes = ash_tensor_bytes(&step->args.out);
-    if (step->in[0].buffer->host || step->out.buffer->host)
+    const struct ash_device *source = step->in[0].buffer->device,
+                            *target = step->out.buffer->device;
+    if (step->in[0].buffer->host || step->out.buffer->host ||
+        (source->driver == target->driver && source->driver->copies_to_peers))
         return ASH_OK;
     segment->staging = (struct ash_buffer){ .size_bytes = bytes, .host = ash_alloc(bytes) };
     return segment->staging.host ? ASH_OK : ash_fail_memory(bytes, "a copy between devices");

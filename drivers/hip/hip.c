@@ -150,6 +150,7 @@ static enum ash_status hip_load(struct ash_device *device, const struct ash_op *
 
 const struct ash_driver ash_driver_hip = {
     .name = "hip",
+    .copies_to_peers = true,
     .probe = hip_probe,
     .open = hip_open,
     .close = hip_close,

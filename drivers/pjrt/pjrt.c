@@ -20,43 +20,35 @@ static size_t put_number(char *out, uint64_t number)
 
 /*
  * CompileOptionsProto (xla/pjrt/proto/compile_options.proto): field 3, the build's options, with
- * num_replicas (4) and num_partitions (5) of 1, and for any chip but the plugin's first a
- * device_assignment (9) of one replica of one computation to it.
+ * num_replicas (4) and num_partitions (5) of 1, and a device_assignment (9) of one replica of one
+ * computation to the chip.
  */
 static void write_options(struct pjrt_device *device, int number)
 {
-    char assignment[16] = { 0x08, 1, 0x10, 1, 0x1a, 0, 0x0a, 0 }, *options = device->options;
-    size_t digits = put_number(assignment + 8, (uint64_t)number);
-    assignment[5] = (char)(2 + digits);
-    assignment[7] = (char)digits;
-    const char least[] = { 0x1a, 4, 0x20, 1, 0x28, 1 };
-    memcpy(options, least, sizeof least);
-    device->options_size = sizeof least;
-    if (device->base.info.index == 0)
-        return;
-    options[device->options_size++] = 0x4a;
-    options[device->options_size++] = (char)(8 + digits);
-    memcpy(options + device->options_size, assignment, 8 + digits);
-    device->options_size += 8 + digits;
-    options[1] = (char)(device->options_size - 2);
+    char id[10], *out = device->options;
+    size_t digits = put_number(id, (uint64_t)number);
+    const char head[] = { 0x1a, (char)(14 + digits), 0x20, 1, 0x28, 1, 0x4a, (char)(8 + digits),
+        0x08, 1, 0x10, 1, 0x1a, (char)(2 + digits), 0x0a, (char)digits };
+    memcpy(out, head, sizeof head);
+    memcpy(out + sizeof head, id, digits);
+    device->options_size = sizeof head + digits;
 }
 
 /* The chip that probe() has listed, found again by its number. */
 static enum ash_status find_chip(struct pjrt_device *device)
 {
     struct ash_device_info found = { .index = -1 };
-    struct pjrt_chip *const *chips;
-    size_t count, index = (size_t)device->base.info.index;
-    ASH_TRY(pjrt_client_open(&device->api, device->who, &device->client, &chips, &count));
-    if (index < count) {
-        device->chip = chips[index];
-        pjrt_describe_chip(&device->api, device->client, chips[index], &found);
-    }
+    size_t index = (size_t)device->base.info.index;
+    if (index < device->plugin->chips)
+        pjrt_describe_chip(device->plugin, index, &found);
     if (strcmp(found.name, device->base.info.name) != 0)
         return ash_fail(ASH_ERR_DEVICE, "pjrt:%zu was %s and is %s now: start again", index,
             device->base.info.name, found.name[0] ? found.name : "gone");
+    device->api = &device->plugin->api;
+    device->client = device->plugin->client;
+    device->chip = device->plugin->chip[index];
     device->is_processor = pjrt_is_processor(&found);
-    write_options(device, pjrt_chip_number(&device->api, device->chip));
+    write_options(device, pjrt_chip_number(device->api, device->chip));
     return ASH_OK;
 }
 
@@ -66,8 +58,8 @@ static void pjrt_close(struct ash_device *device)
     if (!self)
         return;
     for (int i = 0; i < PJRT_RING; i++)
-        (void)pjrt_finish(&self->api, self->ring[i], self->who, "finish its work");
-    pjrt_client_close(&self->api, self->client);
+        (void)pjrt_finish(self->api, self->ring[i], self->who, "finish its work");
+    pjrt_plugin_release(self->plugin);
     ash_free(self->batch);
     ash_free(self);
 }
@@ -75,8 +67,8 @@ static void pjrt_close(struct ash_device *device)
 static enum ash_status open_device(struct pjrt_device *device)
 {
     char path[PJRT_MOST_PATH];
-    ASH_TRY(pjrt_find_plugin(path, sizeof path));
-    ASH_TRY(pjrt_api_open(path, &device->api));
+    ASH_TRY(pjrt_find_plugin(path));
+    ASH_TRY(pjrt_plugin_take(path, &device->plugin));
     return find_chip(device);
 }
 
@@ -130,6 +122,7 @@ static enum ash_status pjrt_load(struct ash_device *device, const struct ash_op 
 
 const struct ash_driver ash_driver_pjrt = {
     .name = "pjrt",
+    .copies_to_peers = true,
     .probe = pjrt_probe,
     .open = pjrt_open,
     .close = pjrt_close,

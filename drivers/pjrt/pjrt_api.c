@@ -40,7 +40,20 @@ static enum ash_status take_calls(const char *path, const struct table *table, s
         return ash_fail(ASH_ERR_UNSUPPORTED, "%s lacks the call " #name, path);
     PJRT_CALLS(PJRT_TAKE)
 #undef PJRT_TAKE
+    size_t places = (table->struct_size - sizeof *table) / sizeof(void *);
+#define PJRT_TAKE(name, place, args)                                                               \
+    if (place < places)                                                                            \
+        memcpy(&out->name, &table->call[place], sizeof out->name);
+    PJRT_MORE_CALLS(PJRT_TAKE)
+#undef PJRT_TAKE
     return ASH_OK;
+}
+
+void pjrt_drop(const struct pjrt_api *api, struct pjrt_error *error)
+{
+    struct pjrt_error_destroy destroy = { PJRT_ARGS(pjrt_error_destroy), .error = error };
+    if (error)
+        api->error_destroy(&destroy);
 }
 
 enum ash_status pjrt_check(
@@ -50,15 +63,14 @@ enum ash_status pjrt_check(
         return ASH_OK;
     struct pjrt_error_message message = { PJRT_ARGS(pjrt_error_message), .error = error };
     struct pjrt_error_get_code code = { PJRT_ARGS(pjrt_error_get_code), .error = error };
-    struct pjrt_error_destroy destroy = { PJRT_ARGS(pjrt_error_destroy), .error = error };
     api->error_message(&message);
-    (void)api->error_get_code(&code);
+    pjrt_drop(api, api->error_get_code(&code));
     bool exhausted = code.code == PJRT_RESOURCE_EXHAUSTED;
     int length = message.message && message.message_size < 4096 ? (int)message.message_size : 4096;
     enum ash_status status =
         ash_fail(exhausted ? ASH_ERR_NO_MEMORY : ASH_ERR_DEVICE, "%s cannot %s: %.*s", who, what,
             message.message ? length : 0, message.message ? message.message : "");
-    api->error_destroy(&destroy);
+    pjrt_drop(api, error);
     return status;
 }
 
@@ -70,7 +82,7 @@ enum ash_status pjrt_finish(
     struct pjrt_event_await await = { PJRT_ARGS(pjrt_event_await), .event = event };
     struct pjrt_event_destroy destroy = { PJRT_ARGS(pjrt_event_destroy), .event = event };
     enum ash_status status = pjrt_check(api, api->event_await(&await), who, what);
-    (void)api->event_destroy(&destroy);
+    pjrt_drop(api, api->event_destroy(&destroy));
     return status;
 }
 

@@ -24,8 +24,10 @@ struct pjrt_event;
 struct pjrt_client;
 struct pjrt_chip; /* PJRT_Device */
 struct pjrt_chip_text;
-struct pjrt_executable;
-struct pjrt_array; /* PJRT_Buffer */
+struct pjrt_executable; /* PJRT_LoadedExecutable */
+struct pjrt_built;      /* PJRT_Executable: what can be kept */
+struct pjrt_kept;       /* PJRT_SerializedExecutable */
+struct pjrt_array;      /* PJRT_Buffer */
 
 /* PJRT_Buffer_Type's numbers. */
 enum pjrt_type {
@@ -170,6 +172,34 @@ struct pjrt_executable_destroy {
     struct pjrt_executable *executable;
     PJRT_LATER;
 };
+struct pjrt_get_built {
+    PJRT_HEAD;
+    struct pjrt_executable *executable;
+    struct pjrt_built *built;
+    PJRT_LATER;
+};
+struct pjrt_built_destroy {
+    PJRT_HEAD;
+    struct pjrt_built *built;
+    PJRT_LATER;
+};
+struct pjrt_serialize {
+    PJRT_HEAD;
+    const struct pjrt_built *built;
+    const char *bytes; /* as long as `kept` */
+    size_t size_bytes;
+    struct pjrt_kept *kept;
+    void (*destroy)(struct pjrt_kept *kept);
+    PJRT_LATER;
+};
+struct pjrt_deserialize {
+    PJRT_HEAD;
+    struct pjrt_client *client;
+    const char *bytes;
+    size_t size_bytes;
+    struct pjrt_executable *executable;
+    PJRT_LATER; /* (other compile options than those that were kept with it) */
+};
 struct pjrt_execute_options {
     PJRT_HEAD;
     void *callbacks[2];
@@ -199,6 +229,19 @@ struct pjrt_array_is_deleted {
     PJRT_HEAD;
     struct pjrt_array *array;
     bool deleted;
+    PJRT_LATER;
+};
+struct pjrt_array_copy {
+    PJRT_HEAD;
+    struct pjrt_array *array;
+    struct pjrt_chip *chip; /* another of the client's */
+    struct pjrt_array *copy;
+    PJRT_LATER;
+};
+struct pjrt_array_ready {
+    PJRT_HEAD;
+    struct pjrt_array *array;
+    struct pjrt_event *ready;
     PJRT_LATER;
 };
 struct pjrt_tiled {
@@ -242,19 +285,29 @@ struct pjrt_to_host {
     X(chip_id, 23, pjrt_chip_id)                                                                   \
     X(chip_kind, 26, pjrt_chip_kind)                                                               \
     X(describe, 29, pjrt_describe)                                                                 \
-    X(memory_stats, 34, pjrt_memory_stats)                                                         \
     X(executable_destroy, 50, pjrt_executable_destroy)                                             \
     X(execute, 55, pjrt_execute)                                                                   \
     X(array_destroy, 58, pjrt_array_destroy)                                                       \
-    X(array_is_deleted, 68, pjrt_array_is_deleted)                                                 \
     X(to_host, 70, pjrt_to_host)
 
-enum { PJRT_TABLE = 71 }; /* places of the table that are looked at */
+/* Those that a plugin may lack: NULL then. */
+#define PJRT_MORE_CALLS(X)                                                                         \
+    X(memory_stats, 34, pjrt_memory_stats)                                                         \
+    X(built_destroy, 40, pjrt_built_destroy)                                                       \
+    X(serialize, 49, pjrt_serialize)                                                               \
+    X(get_built, 51, pjrt_get_built)                                                               \
+    X(deserialize, 56, pjrt_deserialize)                                                           \
+    X(array_is_deleted, 68, pjrt_array_is_deleted)                                                 \
+    X(array_copy, 69, pjrt_array_copy)                                                             \
+    X(array_ready, 72, pjrt_array_ready)
+
+enum { PJRT_TABLE = 71 }; /* places that every plugin's table has */
 
 struct pjrt_api {
     int major, minor;
 #define PJRT_MEMBER(name, place, args) struct pjrt_error *(*name)(struct args *);
     PJRT_CALLS(PJRT_MEMBER)
+    PJRT_MORE_CALLS(PJRT_MEMBER)
 #undef PJRT_MEMBER
 };
 
@@ -271,6 +324,9 @@ enum ash_status pjrt_api_open(const char *path, struct pjrt_api *out);
  */
 enum ash_status pjrt_check(
     const struct pjrt_api *api, struct pjrt_error *error, const char *who, const char *what);
+
+/* Frees an error that nobody wants to hear of; takes NULL. */
+void pjrt_drop(const struct pjrt_api *api, struct pjrt_error *error);
 
 /* Waits for an event, destroys it, and tells its error likewise; takes NULL. */
 enum ash_status pjrt_finish(

@@ -137,9 +137,10 @@ static enum ash_status send(struct pjrt_device *device, const struct pjrt_shape 
     struct pjrt_from_host call = { PJRT_ARGS(pjrt_from_host), .client = device->client,
         .data = bytes, .type = shape->type, .dim = shape->dim, .rank = (size_t)shape->rank,
         .semantics = PJRT_UNTIL_TRANSFER_COMPLETES, .chip = device->chip };
-    ASH_TRY(pjrt_device_check(device, device->api.from_host(&call), "take memory"));
+    ASH_TRY(pjrt_device_check(device, device->api->from_host(&call), "take memory"));
     *out = call.array;
-    return pjrt_finish(&device->api, call.done, device->who, "take memory");
+    ASH_TRY(pjrt_device_finish(device, call.done, "take memory"));
+    return *out ? ASH_OK : pjrt_device_fail(device, "take memory");
 }
 
 static enum ash_status send_plane(struct pjrt_device *device, const struct pjrt_form *form,
@@ -174,7 +175,7 @@ void pjrt_arrays_destroy(
     for (int i = 0; i < PJRT_MOST_PARTS; i++) {
         struct pjrt_array_destroy call = { PJRT_ARGS(pjrt_array_destroy), .array = array[i] };
         if (array[i])
-            (void)device->api.array_destroy(&call);
+            pjrt_drop(device->api, device->api->array_destroy(&call));
         array[i] = NULL;
     }
 }

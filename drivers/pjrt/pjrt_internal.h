@@ -9,10 +9,22 @@
 
 enum { PJRT_MOST_DEVICES = 16, PJRT_RING = 64, PJRT_MOST_PARTS = 3, PJRT_MOST_PATH = 4096 };
 
+/* A plugin, and its one client, which all its devices share. */
+struct pjrt_plugin {
+    struct pjrt_plugin *next;
+    char path[PJRT_MOST_PATH];
+    struct pjrt_api api;
+    struct pjrt_client *client; /* NULL without users */
+    struct pjrt_chip *const *chip;
+    size_t chips;
+    int users; /* devices that are open */
+};
+
 struct pjrt_device {
     struct ash_device base;
-    struct pjrt_api api;
-    struct pjrt_client *client;
+    struct pjrt_plugin *plugin;
+    const struct pjrt_api *api; /* its */
+    struct pjrt_client *client; /* likewise */
     struct pjrt_chip *chip;
     char who[128];    /* for messages: "pjrt:0 (cpu)" */
     char options[40]; /* CompileOptionsProto: one copy of the program, on this chip */
@@ -38,7 +50,8 @@ struct pjrt_form {
     struct pjrt_shape part[PJRT_MOST_PARTS];
 };
 
-/* Bytes [offset, offset + size) of a buffer: arrays on the device, or (no parts) host memory. */
+/* Bytes [offset, offset + size) of a buffer: arrays on the device, or (no parts) host memory. Arrays may have
+ * more rows behind those bytes, of whatever: a batch's that were filled up. */
 struct pjrt_piece {
     size_t offset_bytes, size_bytes;
     struct pjrt_form form;
@@ -50,6 +63,7 @@ struct pjrt_piece {
  * offset, none overlapping; what is between them is zero and takes no memory. */
 struct pjrt_buffer {
     struct ash_buffer base;
+    bool is_arena; /* what is overlapped there is dead */
     struct pjrt_piece *piece;
     size_t count, capacity;
 };
@@ -66,8 +80,8 @@ enum ash_status pjrt_copy(struct ash_device *device, struct ash_place to, struct
 enum ash_status pjrt_read(struct ash_place from, size_t size_bytes, void *out);
 /* Whether anything was ever written there. */
 bool pjrt_has_bytes(struct ash_place place, size_t size_bytes);
-/* The piece that begins at a place, or NULL. */
-struct pjrt_piece *pjrt_piece_at(struct ash_place place);
+/* The piece that has a form's arrays for a place, or NULL. */
+struct pjrt_piece *pjrt_piece_of(struct ash_place place, const struct pjrt_form *form);
 /* Takes `piece` (its arrays too) in the place of all pieces that overlap it. */
 enum ash_status pjrt_piece_put(struct pjrt_buffer *buffer, const struct pjrt_piece *piece);
 /* Makes room, so that the next `more` puts allocate nothing. */
@@ -95,17 +109,33 @@ enum ash_status pjrt_wait(struct ash_device *device, struct ash_event event);
 /* Checks what a call of the device gave; a device that fails is lost. */
 enum ash_status pjrt_device_check(
     struct pjrt_device *device, struct pjrt_error *error, const char *what);
+/* Waits for an event, which it takes over, likewise. */
+enum ash_status pjrt_device_finish(
+    struct pjrt_device *device, struct pjrt_event *event, const char *what);
+/* The plugin said that it did `what`, and gave NULL. */
+enum ash_status pjrt_device_fail(struct pjrt_device *device, const char *what);
+/* Whether it is a device of the same client, or itself. */
+bool pjrt_is_sibling(const struct pjrt_device *device, const struct ash_device *other);
+
+/* pjrt_plugin.c */
+
+/* The path of the plugin that is configured, or the first that is found; without links. */
+enum ash_status pjrt_find_plugin(char out[PJRT_MOST_PATH]);
+/* The plugin with its client open, for one device more; to be given back by pjrt_plugin_release(), which takes
+ * NULL. Threads: any. */
+enum ash_status pjrt_plugin_take(const char *path, struct pjrt_plugin **out);
+/* Likewise, where a device has it open already; else NULL. */
+struct pjrt_plugin *pjrt_plugin_take_open(const char *path);
+void pjrt_plugin_release(struct pjrt_plugin *plugin);
+/* One that nobody shares, for a process that only looks; to be stopped if it started. */
+enum ash_status pjrt_plugin_start(const char *path, struct pjrt_plugin *out);
+void pjrt_plugin_stop(struct pjrt_plugin *plugin);
 
 /* pjrt_probe.c */
 enum ash_status pjrt_probe(
     const struct ash_topology *topology, struct ash_device_info *out, int capacity, int *count);
-/* The plugin's path: the one that is configured or the first that is found. */
-enum ash_status pjrt_find_plugin(char *out, size_t capacity);
-enum ash_status pjrt_client_open(const struct pjrt_api *api, const char *who,
-    struct pjrt_client **out, struct pjrt_chip *const **chips, size_t *count);
-void pjrt_client_close(const struct pjrt_api *api, struct pjrt_client *client);
-void pjrt_describe_chip(const struct pjrt_api *api, struct pjrt_client *client,
-    struct pjrt_chip *chip, struct ash_device_info *out);
+void pjrt_describe_chip(
+    const struct pjrt_plugin *plugin, size_t index, struct ash_device_info *out);
 bool pjrt_is_processor(const struct ash_device_info *info);
 int pjrt_chip_number(const struct pjrt_api *api, struct pjrt_chip *chip);
 

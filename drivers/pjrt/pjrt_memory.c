@@ -20,7 +20,6 @@ enum ash_status pjrt_alloc(
     struct ash_device *device, size_t size_bytes, enum ash_memory_use use, struct ash_buffer **out)
 {
     struct pjrt_device *self = (struct pjrt_device *)device;
-    (void)use; /* nothing is held before it is written */
     if (size_bytes > device->info.memory_bytes ||
         self->used_bytes > device->info.memory_bytes - size_bytes)
         return ash_fail(ASH_ERR_NO_MEMORY,
@@ -30,6 +29,7 @@ enum ash_status pjrt_alloc(
     if (!buffer)
         return ash_fail_memory(sizeof *buffer, "a buffer");
     buffer->base = (struct ash_buffer){ .device = device, .size_bytes = size_bytes };
+    buffer->is_arena = use == ASH_MEMORY_ARENA; /* nothing is held before it is written */
     self->used_bytes += size_bytes;
     *out = &buffer->base;
     return ASH_OK;
@@ -85,11 +85,13 @@ bool pjrt_has_bytes(struct ash_place place, size_t size_bytes)
     return count_pieces(buffer, first, place.offset_bytes + size_bytes) > 0;
 }
 
-struct pjrt_piece *pjrt_piece_at(struct ash_place place)
+struct pjrt_piece *pjrt_piece_of(struct ash_place place, const struct pjrt_form *form)
 {
     struct pjrt_buffer *buffer = (struct pjrt_buffer *)place.buffer;
     size_t at = find_piece(buffer, place.offset_bytes);
-    bool found = at < buffer->count && buffer->piece[at].offset_bytes == place.offset_bytes;
+    bool found = at < buffer->count && buffer->piece[at].offset_bytes == place.offset_bytes &&
+                 pjrt_form_is(&buffer->piece[at].form, form) &&
+                 count_pieces(buffer, at, place.offset_bytes + pjrt_form_bytes(form)) == 1;
     return found ? &buffer->piece[at] : NULL;
 }
 
@@ -133,10 +135,8 @@ static enum ash_status fetch(
         .tiled = { PJRT_ARGS(pjrt_tiled), .minor_to_major = order, .rank = (size_t)shape->rank } };
     struct pjrt_to_host call = { PJRT_ARGS(pjrt_to_host), .array = array, .layout = &layout,
         .to = to, .to_size = pjrt_shape_bytes(shape) };
-    ASH_TRY(pjrt_device_check(device, device->api.to_host(&call), "give memory back"));
-    enum ash_status status = pjrt_finish(&device->api, call.done, device->who, "give memory back");
-    device->lost = device->lost || status == ASH_ERR_DEVICE;
-    return status;
+    ASH_TRY(pjrt_device_check(device, device->api->to_host(&call), "give memory back"));
+    return pjrt_device_finish(device, call.done, "give memory back");
 }
 
 /* Bytes [first, first + size) of a piece on the device. */
@@ -227,28 +227,108 @@ enum ash_status pjrt_upload(struct ash_device *device, const struct ash_loaded *
     return status;
 }
 
-/* Through the host: within the device, too, as its arrays cannot be written in part. */
-static enum ash_status copy_now(
-    const struct ash_device *device, struct ash_place to, struct ash_place from, size_t size_bytes)
+/* ---- Between devices ---- */
+
+/* Whether arrays may be put at a place as they are: nothing else that counts is overlapped. */
+static bool can_put(struct ash_place to, size_t size_bytes)
 {
-    bool own_to = to.buffer->device == device, own_from = from.buffer->device == device;
-    if (own_to && own_from) {
-        void *bytes = ash_alloc(size_bytes);
-        if (!bytes)
-            return ash_fail_memory(size_bytes, "a copy on its way");
-        enum ash_status status = pjrt_read(from, size_bytes, bytes);
-        if (status == ASH_OK)
-            status = write(to, size_bytes, bytes);
-        ash_free(bytes);
-        return status;
-    }
+    const struct pjrt_buffer *buffer = (const struct pjrt_buffer *)to.buffer;
+    size_t end = to.offset_bytes + size_bytes, first = find_piece(buffer, to.offset_bytes);
+    size_t count = count_pieces(buffer, first, end);
+    return buffer->is_arena || count == 0 ||
+           (buffer->piece[first].offset_bytes >= to.offset_bytes &&
+               end_of(&buffer->piece[first + count - 1]) <= end);
+}
+
+/* The piece to copy as it is: all of it, or a batch's first rows. NULL = there is none. */
+static const struct pjrt_piece *find_whole(
+    struct ash_place to, struct ash_place from, size_t size_bytes)
+{
+    const struct pjrt_buffer *source = (const struct pjrt_buffer *)from.buffer;
+    const struct pjrt_buffer *target = (const struct pjrt_buffer *)to.buffer;
+    size_t at = find_piece(source, from.offset_bytes);
+    const struct pjrt_piece *piece = at < source->count ? &source->piece[at] : NULL;
+    if (!piece || piece->host || piece->offset_bytes != from.offset_bytes)
+        return NULL;
+    bool fits = piece->size_bytes == size_bytes ||
+                (target->is_arena && !piece->form.planes && piece->size_bytes > size_bytes);
+    return fits && can_put(to, size_bytes) ? piece : NULL;
+}
+
+static enum ash_status copy_array(struct pjrt_device *device, struct pjrt_chip *chip,
+    struct pjrt_array *array, struct pjrt_array **out)
+{
+    struct pjrt_array_copy call = { PJRT_ARGS(pjrt_array_copy), .array = array, .chip = chip };
+    ASH_TRY(pjrt_check(device->api, device->api->array_copy(&call), device->who, "copy"));
+    struct pjrt_array_ready when = { PJRT_ARGS(pjrt_array_ready), .array = call.copy };
+    *out = call.copy;
+    if (!call.copy)
+        return ash_fail(ASH_ERR_DEVICE, "%s gives no copy", device->who);
+    if (device->api->array_ready)
+        ASH_TRY(pjrt_check(device->api, device->api->array_ready(&when), device->who, "copy"));
+    (void)pjrt_note(device, when.ready);
+    return ASH_OK;
+}
+
+/*
+ * From a device to another of its client, which orders the copy itself: nobody waits. *done stays false where
+ * that cannot be, or the plugin cannot do it: then it goes through the host.
+ */
+static enum ash_status copy_over(struct pjrt_device *device, struct ash_place to,
+    struct ash_place from, size_t size_bytes, bool *done)
+{
+    struct pjrt_buffer *target = (struct pjrt_buffer *)to.buffer;
+    const struct pjrt_piece *whole = find_whole(to, from, size_bytes);
+    if (!whole || !device->api->array_copy)
+        return ASH_OK;
+    struct pjrt_piece piece = {
+        .offset_bytes = to.offset_bytes, .size_bytes = size_bytes, .form = whole->form
+    };
+    enum ash_status status = ASH_OK;
+    for (int i = 0; i < piece.form.parts && status == ASH_OK; i++)
+        status = copy_array(device, device_of(target)->chip, whole->array[i], &piece.array[i]);
+    if (status == ASH_OK)
+        status = pjrt_piece_put(target, &piece);
+    if (status != ASH_OK)
+        pjrt_arrays_destroy(device, piece.array);
+    *done = status == ASH_OK;
+    return status == ASH_ERR_DEVICE ? ASH_OK : status;
+}
+
+/* ---- Copies ---- */
+
+static enum ash_status copy_staged(struct ash_place to, struct ash_place from, size_t size_bytes)
+{
+    void *bytes = ash_alloc(size_bytes);
+    if (!bytes)
+        return ash_fail_memory(size_bytes, "a copy on its way");
+    enum ash_status status = pjrt_read(from, size_bytes, bytes);
+    if (status == ASH_OK)
+        status = write(to, size_bytes, bytes);
+    ash_free(bytes);
+    return status;
+}
+
+/* Through the host, but from chip to chip: within a device, too, as its arrays cannot be written in part. */
+static enum ash_status copy_now(
+    struct pjrt_device *device, struct ash_place to, struct ash_place from, size_t size_bytes)
+{
+    const struct ash_device *target = to.buffer->device, *source = from.buffer->device;
+    bool own_to = pjrt_is_sibling(device, target), own_from = pjrt_is_sibling(device, source);
+    bool done = false;
+    if (own_to && own_from && source != target)
+        ASH_TRY(copy_over(device, to, from, size_bytes, &done));
+    if (done)
+        return ASH_OK;
+    if (own_to && own_from)
+        return copy_staged(to, from, size_bytes);
     if (own_to && from.buffer->host)
         return write(to, size_bytes, (const char *)from.buffer->host + from.offset_bytes);
     if (own_from && to.buffer->host)
         return pjrt_read(from, size_bytes, (char *)to.buffer->host + to.offset_bytes);
     return ash_fail(ASH_ERR_ARGUMENT,
-        "a copy on pjrt:%d needs a buffer of its own and one of its own or in host memory",
-        device->info.index);
+        "a copy on %s needs buffers of its own, of its plugin's other devices or in host memory",
+        device->who);
 }
 
 enum ash_status pjrt_copy(struct ash_device *device, struct ash_place to, struct ash_place from,
@@ -256,7 +336,9 @@ enum ash_status pjrt_copy(struct ash_device *device, struct ash_place to, struct
 {
     struct pjrt_device *self = (struct pjrt_device *)device;
     ASH_TRY(pjrt_begin(self, after, after_count));
-    ASH_TRY(copy_now(device, to, from, size_bytes));
+    if (to.buffer->device != device && from.buffer->device != device)
+        return ash_fail(ASH_ERR_ARGUMENT, "a copy on %s is of no buffer of its own", self->who);
+    ASH_TRY(copy_now(self, to, from, size_bytes));
     *done = pjrt_note(self, NULL);
     return ASH_OK;
 }

@@ -7,72 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ---- The plugin ---- */
-
-static enum ash_status take_path(const char *path, char *out, size_t capacity)
-{
-    int length = snprintf(out, capacity, "%s", path);
-    if (length < 0 || (size_t)length >= capacity)
-        return ash_fail(
-            ASH_ERR_ARGUMENT, "the PJRT plugin's path has more than %zu bytes", capacity);
-    return ASH_OK;
-}
-
-/* A name without a folder: where libraries usually are. */
-static bool search(const char *name, char *out, size_t capacity)
-{
-    static const char *const folders[] = { "/usr/local/lib", "/usr/lib", "/usr/lib64", "/lib" };
-    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
-        int length = snprintf(out, capacity, "%s/%s", folders[i], name);
-        if (length > 0 && (size_t)length < capacity && access(out, R_OK) == 0)
-            return true;
-    }
-    return false;
-}
-
-enum ash_status pjrt_find_plugin(char *out, size_t capacity)
-{
-    const char *set = getenv("ASHLAR_PJRT_PLUGIN"), *tpu = getenv("TPU_LIBRARY_PATH");
-    const char *name = set && *set ? set : "libtpu.so";
-    if (strchr(name, '/') && access(name, R_OK) != 0)
-        return ash_fail(ASH_ERR_NOT_FOUND,
-            "pjrt_plugin is %s, which cannot be read: give the path of a plugin's .so", name);
-    if (strchr(name, '/'))
-        return take_path(name, out, capacity);
-    if (strcmp(name, "libtpu.so") == 0 && tpu && *tpu && access(tpu, R_OK) == 0)
-        return take_path(tpu, out, capacity); /* where the maker's own programs look for it */
-    if (search(name, out, capacity))
-        return ASH_OK;
-    return ash_fail(ASH_ERR_NOT_FOUND,
-        "%s not found: install the PJRT plugin of the device's maker and give its path as pjrt_plugin",
-        name);
-}
-
-/* ---- Clients and chips ---- */
-
-void pjrt_client_close(const struct pjrt_api *api, struct pjrt_client *client)
-{
-    struct pjrt_client_destroy call = { PJRT_ARGS(pjrt_client_destroy), .client = client };
-    if (client)
-        (void)pjrt_check(api, api->client_destroy(&call), "a PJRT plugin", "be closed");
-}
-
-enum ash_status pjrt_client_open(const struct pjrt_api *api, const char *who,
-    struct pjrt_client **out, struct pjrt_chip *const **chips, size_t *count)
-{
-    struct pjrt_client_create create = { PJRT_ARGS(pjrt_client_create) };
-    ASH_TRY(pjrt_check(api, api->client_create(&create), who, "be opened"));
-    struct pjrt_client_devices list = { PJRT_ARGS(pjrt_client_devices), .client = create.client };
-    enum ash_status status = pjrt_check(api, api->client_devices(&list), who, "list its devices");
-    if (status != ASH_OK) {
-        pjrt_client_close(api, create.client);
-        return status;
-    }
-    *out = create.client;
-    *chips = list.chip;
-    *count = list.count;
-    return ASH_OK;
-}
+/* ---- Chips ---- */
 
 /* Text of a plugin's, cut to printable characters. */
 static void take_text(const char *text, size_t length, char *out, size_t capacity)
@@ -106,16 +41,18 @@ int pjrt_chip_number(const struct pjrt_api *api, struct pjrt_chip *chip)
 static uint64_t memory_of(const struct pjrt_api *api, struct pjrt_chip *chip)
 {
     struct pjrt_memory_stats call = { PJRT_ARGS(pjrt_memory_stats), .chip = chip };
-    if (pjrt_check(api, api->memory_stats(&call), "a device", "tell its memory") == ASH_OK &&
+    if (api->memory_stats &&
+        pjrt_check(api, api->memory_stats(&call), "a device", "tell its memory") == ASH_OK &&
         call.limit.is_set && call.limit.value > 0)
         return (uint64_t)call.limit.value;
     return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-void pjrt_describe_chip(const struct pjrt_api *api, struct pjrt_client *client,
-    struct pjrt_chip *chip, struct ash_device_info *out)
+void pjrt_describe_chip(const struct pjrt_plugin *plugin, size_t index, struct ash_device_info *out)
 {
-    struct pjrt_client_text platform = { PJRT_ARGS(pjrt_client_text), .client = client };
+    const struct pjrt_api *api = &plugin->api;
+    struct pjrt_chip *chip = plugin->chip[index];
+    struct pjrt_client_text platform = { PJRT_ARGS(pjrt_client_text), .client = plugin->client };
     struct pjrt_chip_kind kind = { PJRT_ARGS(pjrt_chip_kind),
         .description = description_of(api, chip) };
     char name[32] = "", model[48] = "";
@@ -140,57 +77,73 @@ bool pjrt_is_processor(const struct ash_device_info *info)
 /* ---- In a process of its own: half-installed plugins crash, hang and print ---- */
 
 struct report {
+    char path[PJRT_MOST_PATH]; /* of the plugin to ask */
     enum ash_status status;
     int count;
     char reason[192];
     struct ash_device_info info[PJRT_MOST_DEVICES];
 };
 
-static enum ash_status list_chips(const char *path, struct report *report)
+/* How many of a processor's devices are listed: they are the same cores again. */
+static size_t most_of_processor(void)
 {
-    struct pjrt_api api;
-    struct pjrt_client *client;
-    struct pjrt_chip *const *chips;
-    size_t count;
-    ASH_TRY(pjrt_api_open(path, &api));
-    ASH_TRY(pjrt_client_open(&api, path, &client, &chips, &count));
-    for (size_t i = 0; i < count && i < PJRT_MOST_DEVICES; i++) {
-        pjrt_describe_chip(&api, client, chips[i], &report->info[report->count++]);
-        if (pjrt_is_processor(&report->info[i]))
-            break; /* its others are the same cores again */
+    const char *text = getenv("ASHLAR_PJRT_SPLIT");
+    int count = text ? atoi(text) : 1;
+    return count > 1 ? (size_t)count : 1;
+}
+
+static void list_chips(const struct pjrt_plugin *plugin, struct report *report)
+{
+    size_t most = plugin->chips < PJRT_MOST_DEVICES ? plugin->chips : PJRT_MOST_DEVICES;
+    for (size_t i = 0; i < most; i++) {
+        pjrt_describe_chip(plugin, i, &report->info[report->count++]);
+        if (pjrt_is_processor(&report->info[i]) && i + 1 >= most_of_processor())
+            break;
     }
-    pjrt_client_close(&api, client);
-    if (count == 0)
-        return ash_fail(ASH_ERR_NOT_FOUND, "%s knows no device on this machine", path);
-    return ASH_OK;
 }
 
 static void fill_report(void *out)
 {
     struct report *report = out;
-    char path[PJRT_MOST_PATH];
-    report->status = pjrt_find_plugin(path, sizeof path);
-    if (report->status == ASH_OK)
-        report->status = list_chips(path, report);
-    if (report->status != ASH_OK)
-        snprintf(report->reason, sizeof report->reason, "%s", ash_error());
-}
-
-/* Without a plugin there is nothing that could crash, nor a process to start. */
-static void ask(struct report *report)
-{
-    char path[PJRT_MOST_PATH];
-    report->status = pjrt_find_plugin(path, sizeof path);
+    struct pjrt_plugin plugin;
+    report->status = pjrt_plugin_start(report->path, &plugin);
     if (report->status != ASH_OK) {
         snprintf(report->reason, sizeof report->reason, "%s", ash_error());
         return;
     }
-    if (ash_device_ask(fill_report, report, sizeof *report) && report->count >= 0 &&
-        report->count <= PJRT_MOST_DEVICES)
+    list_chips(&plugin, report);
+    pjrt_plugin_stop(&plugin);
+}
+
+/* Whatever the plugin did to the memory of its process. */
+static bool is_sane(struct report *report)
+{
+    report->reason[sizeof report->reason - 1] = '\0';
+    for (int i = 0; i < PJRT_MOST_DEVICES; i++)
+        report->info[i].name[sizeof report->info[i].name - 1] = '\0';
+    return report->count >= 0 && report->count <= PJRT_MOST_DEVICES;
+}
+
+/*
+ * Without a plugin there is nothing that could crash, nor a process to start; and one that this process has
+ * open already is asked directly, as it might refuse another one.
+ */
+static void ask(struct report *report)
+{
+    report->status = pjrt_find_plugin(report->path);
+    if (report->status != ASH_OK) {
+        snprintf(report->reason, sizeof report->reason, "%s", ash_error());
+        return;
+    }
+    struct pjrt_plugin *open = pjrt_plugin_take_open(report->path);
+    if (open)
+        list_chips(open, report);
+    pjrt_plugin_release(open);
+    if (open || (ash_device_ask(fill_report, report, sizeof *report) && is_sane(report)))
         return;
     report->status = ASH_ERR_DEVICE;
     snprintf(report->reason, sizeof report->reason,
-        "the PJRT plugin %.80s crashes or hangs when asked for its devices", path);
+        "the PJRT plugin %.80s crashes or hangs when asked for its devices", report->path);
 }
 
 enum ash_status pjrt_probe(

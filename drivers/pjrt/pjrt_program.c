@@ -285,9 +285,9 @@ enum ash_status pjrt_compile_text(
         .code = &code, .options = device->options, .options_size = device->options_size };
     ASH_TRY(text->status);
     ASH_TRY(pjrt_check(
-        &device->api, device->api.client_compile(&call), device->who, "compile a program"));
+        device->api, device->api->client_compile(&call), device->who, "compile a program"));
     *out = call.executable;
-    return ASH_OK;
+    return *out ? ASH_OK : pjrt_device_fail(device, "compile a program");
 }
 
 static enum ash_status add_room(struct pjrt_variant *variant)
@@ -307,7 +307,7 @@ static void variant_destroy(struct pjrt_device *device, struct pjrt_variant *var
     struct pjrt_executable_destroy call = { PJRT_ARGS(pjrt_executable_destroy),
         .executable = variant->executable };
     if (variant->executable)
-        (void)device->api.executable_destroy(&call);
+        pjrt_drop(device->api, device->api->executable_destroy(&call));
     for (size_t i = 0; i < variant->arguments; i++) {
         ash_free(variant->argument[i].table);
         ash_free(variant->argument[i].factor);

@@ -5,16 +5,37 @@
 enum ash_status pjrt_device_check(
     struct pjrt_device *device, struct pjrt_error *error, const char *what)
 {
-    enum ash_status status = pjrt_check(&device->api, error, device->who, what);
+    enum ash_status status = pjrt_check(device->api, error, device->who, what);
     device->lost = device->lost || status == ASH_ERR_DEVICE;
     return status;
+}
+
+enum ash_status pjrt_device_finish(
+    struct pjrt_device *device, struct pjrt_event *event, const char *what)
+{
+    enum ash_status status = pjrt_finish(device->api, event, device->who, what);
+    device->lost = device->lost || status == ASH_ERR_DEVICE;
+    return status;
+}
+
+enum ash_status pjrt_device_fail(struct pjrt_device *device, const char *what)
+{
+    device->lost = true;
+    return ash_fail(ASH_ERR_DEVICE, "%s cannot %s: the plugin says that it did and gives nothing",
+        device->who, what);
+}
+
+bool pjrt_is_sibling(const struct pjrt_device *device, const struct ash_device *other)
+{
+    return other && other->driver == &ash_driver_pjrt &&
+           ((const struct pjrt_device *)other)->plugin == device->plugin;
 }
 
 enum ash_status pjrt_begin(
     struct pjrt_device *device, const struct ash_event *after, int after_count)
 {
     for (int i = 0; i < after_count; i++)
-        if (after[i].device != &device->base) /* its own are in order anyway */
+        if (!pjrt_is_sibling(device, after[i].device)) /* a client orders work by its arrays */
             ASH_TRY(ash_events_wait(&after[i], 1));
     if (device->lost)
         return ash_fail(ASH_ERR_DEVICE, "%s was lost earlier: start again", device->who);
@@ -25,8 +46,7 @@ enum ash_status pjrt_begin(
 static enum ash_status finish(struct pjrt_device *device, uint64_t value)
 {
     struct pjrt_event **slot = &device->ring[value % PJRT_RING];
-    enum ash_status status = pjrt_finish(&device->api, *slot, device->who, "finish its work");
-    device->lost = device->lost || status == ASH_ERR_DEVICE;
+    enum ash_status status = pjrt_device_finish(device, *slot, "finish its work");
     *slot = NULL;
     return status;
 }

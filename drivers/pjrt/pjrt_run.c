@@ -167,8 +167,10 @@ static enum ash_status make_zeros(
             .executable = executable };
         status = pjrt_execute(device, executable, NULL, 0, out, &done);
         if (status == ASH_OK)
-            status = pjrt_finish(&device->api, done, device->who, "make zeros");
-        (void)device->api.executable_destroy(&destroy);
+            status = pjrt_device_finish(device, done, "make zeros");
+        if (status == ASH_OK && !*out)
+            status = pjrt_device_fail(device, "make zeros");
+        pjrt_drop(device->api, device->api->executable_destroy(&destroy));
     }
     ash_free(text.text);
     return status;
@@ -210,14 +212,14 @@ static enum ash_status keep_arrays(
 static enum ash_status find_arrays(struct pjrt_device *device, const struct pjrt_argument *argument,
     struct ash_place place, struct pjrt_array *out[PJRT_MOST_PARTS], bool *borrowed)
 {
-    const struct pjrt_piece *piece = pjrt_piece_at(place);
+    const struct pjrt_piece *piece = pjrt_piece_of(place, &argument->form);
     *borrowed = true;
-    if (!piece || !pjrt_form_is(&piece->form, &argument->form)) {
+    if (!piece) {
         *borrowed = argument->donated_to >= 0 || argument->form.part[0].rank >= 4;
         if (!*borrowed)
             return make_arrays(device, place, &argument->form, out);
         ASH_TRY(keep_arrays(device, place, &argument->form));
-        piece = pjrt_piece_at(place);
+        piece = pjrt_piece_of(place, &argument->form);
     }
     memcpy(out, piece->array, sizeof piece->array);
     return ASH_OK;
@@ -234,7 +236,7 @@ enum ash_status pjrt_execute(struct pjrt_device *device, struct pjrt_executable 
     struct pjrt_execute call = { PJRT_ARGS(pjrt_execute), .executable = executable,
         .options = &options, .in = ins, .devices = 1, .in_count = in_count, .out = outs,
         .done = done };
-    return pjrt_device_check(device, device->api.execute(&call), "run a program");
+    return pjrt_device_check(device, device->api->execute(&call), "run a program");
 }
 
 static enum ash_status fill_argument(const struct pjrt_runner *runner, struct pjrt_variant *variant,
@@ -281,10 +283,13 @@ static enum ash_status take_results(
             .size_bytes = pjrt_form_bytes(&result->form),
             .form = result->form,
             .array = { variant->out[i] } };
+        if (status == ASH_OK && !variant->out[i])
+            status = pjrt_device_fail(device, "run a program");
         if (status == ASH_OK)
             status = pjrt_piece_put((struct pjrt_buffer *)place.buffer, &piece);
         if (status != ASH_OK)
             pjrt_arrays_destroy(device, piece.array);
+        variant->out[i] = NULL;
         device->lost = device->lost || status != ASH_OK;
     }
     return status;
@@ -297,8 +302,12 @@ static void look_for_loss(struct pjrt_device *device, const struct pjrt_variant 
     for (size_t i = 0; i < variant->arguments; i++) {
         struct pjrt_array_is_deleted call = { PJRT_ARGS(pjrt_array_is_deleted),
             .array = variant->in[at] };
-        if (variant->argument[i].donated_to >= 0 && !device->api.array_is_deleted(&call))
+        if (variant->argument[i].donated_to >= 0) {
+            call.deleted = !device->api->array_is_deleted; /* who knows */
+            if (!call.deleted)
+                pjrt_drop(device->api, device->api->array_is_deleted(&call));
             device->lost = device->lost || call.deleted;
+        }
         at += (size_t)variant->argument[i].form.parts;
     }
 }

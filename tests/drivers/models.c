@@ -137,6 +137,23 @@ Test(models, logits_are_the_references_in_every_split)
         check_model(splits[i].device, splits[i].split, "wide", "f32", 1e-4);
 }
 
+/* Drivers that copy from a device to another of theirs, without the host in between. */
+Test(models, logits_are_the_references_over_two_devices_of_a_driver)
+{
+    struct ash_device_info info[MAX_DEVICES];
+    int count;
+    cr_assert_eq(ash_devices_probe(NULL, info, MAX_DEVICES, &count), ASH_OK, "%s", ash_error());
+    for (int i = 0; i < count; i++) {
+        char devices[64];
+        const char *name = info[i].driver->name;
+        if (!info[i].usable || info[i].index != 1 || !info[i].driver->copies_to_peers)
+            continue;
+        snprintf(devices, sizeof devices, "%s:0,%s:1", name, name);
+        check_model(devices, "1,2", "wide", "f32", 1e-4);
+        check_model(devices, "1,1", "tied", "f16", 1e-2);
+    }
+}
+
 /* What a greedy session answers to the prompt of ids; `answer` has room for 64 KiB. */
 static void answer(
     const char *device, const char *split, const char *memory, char *text, size_t *bytes)

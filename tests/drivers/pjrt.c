@@ -71,22 +71,33 @@ static struct ash_device *open_chip(int index)
     return device;
 }
 
+/* Queues a sum of `tokens` rows, the most there can be TOKENS. */
+static struct ash_event launch_add(struct ash_device *device, int tokens, struct rig *rig)
+{
+    static struct tiny_batch batch;
+    struct ash_event done;
+    struct ash_tensor inputs[ASH_MAX_INPUTS] = { rig_shape(ASH_EXTENT_TOKENS, TOKENS, COLUMNS),
+        rig_shape(ASH_EXTENT_TOKENS, TOKENS, COLUMNS) };
+    cr_assert(rig_init(device, &ash_op_add, inputs, NULL, rig));
+    tiny_batch_init(&batch, tokens, 1);
+    cr_assert_eq(device->driver->launch(device, &rig->step, &batch.batch, NULL, 0, &done), ASH_OK,
+        "%s", ash_error());
+    return done;
+}
+
+static void check_sum(const struct rig *rig, struct ash_place place, int tokens)
+{
+    float sum[TOKENS * COLUMNS];
+    rig_read(place, (size_t)tokens * COLUMNS * sizeof *sum, sum);
+    for (int i = 0; i < tokens * COLUMNS; i++)
+        cr_assert_eq(sum[i], ((float *)rig->host[0])[i] + ((float *)rig->host[1])[i]);
+}
+
 static void run_add(struct ash_device *device)
 {
     struct rig rig;
-    struct tiny_batch batch;
-    struct ash_event done;
-    float sum[TOKENS * COLUMNS];
-    struct ash_tensor inputs[ASH_MAX_INPUTS] = { rig_shape(ASH_EXTENT_TOKENS, TOKENS, COLUMNS),
-        rig_shape(ASH_EXTENT_TOKENS, TOKENS, COLUMNS) };
-    cr_assert(rig_init(device, &ash_op_add, inputs, NULL, &rig));
-    tiny_batch_init(&batch, TOKENS, 1);
-    cr_assert_eq(device->driver->launch(device, &rig.step, &batch.batch, NULL, 0, &done), ASH_OK,
-        "%s", ash_error());
-    rig_wait(done);
-    rig_read(rig.step.out, sizeof sum, sum);
-    for (int i = 0; i < TOKENS * COLUMNS; i++)
-        cr_assert_eq(sum[i], ((float *)rig.host[0])[i] + ((float *)rig.host[1])[i]);
+    rig_wait(launch_add(device, TOKENS, &rig));
+    check_sum(&rig, rig.step.out, TOKENS);
     rig_finish(&rig);
 }
 
@@ -98,6 +109,45 @@ Test(pjrt, other_chips_of_a_plugin_run_their_own_programs)
     first.index = 1000;
     cr_assert_eq(ash_driver_pjrt.open(&first, NULL, &device), ASH_ERR_DEVICE);
     cr_assert(strstr(ash_error(), "is gone now"), "%s", ash_error());
+}
+
+/* Copies `tokens` rows that are still being computed; whether they are there without the host's doing. */
+static bool copy_rows(struct ash_device *from, struct ash_device *to, int tokens,
+    enum ash_memory_use use, size_t offset_bytes)
+{
+    struct rig rig;
+    size_t bytes = (size_t)tokens * COLUMNS * sizeof(float);
+    struct ash_buffer *buffer = rig_allocate(to, 1 << 20, use);
+    struct ash_place there = { buffer, offset_bytes };
+    struct ash_event after = launch_add(from, tokens, &rig), done;
+    cr_assert_eq(to->driver->copy(to, there, rig.step.out, bytes, &after, 1, &done), ASH_OK, "%s",
+        ash_error());
+    cr_assert_eq(done.device, to);
+    const struct pjrt_buffer *self = (const struct pjrt_buffer *)buffer;
+    bool direct = self->count == 1 && self->piece[0].array[0] && !self->piece[0].host;
+    check_sum(&rig, there, tokens);
+    rig_wait(done);
+    to->driver->free(buffer);
+    rig_finish(&rig);
+    return direct;
+}
+
+Test(pjrt, devices_of_a_plugin_share_its_client_and_copy_without_the_host)
+{
+    struct ash_device *a = open_chip(0), *b = open_chip(1);
+    cr_assert_eq(((struct pjrt_device *)a)->client, ((struct pjrt_device *)b)->client);
+    cr_assert(copy_rows(a, b, TOKENS, ASH_MEMORY_STATE, 256));
+    cr_assert(copy_rows(b, a, 5, ASH_MEMORY_ARENA, 0));
+    cr_assert_not(copy_rows(a, b, 5, ASH_MEMORY_STATE, 0)); /* what is behind them stays */
+    ash_driver_pjrt.close(a);
+    run_add(b);
+    a = open_chip(0); /* which probes again, by the client that is open */
+    run_add(a);
+    ash_driver_pjrt.close(b);
+    ash_driver_pjrt.close(a);
+    a = open_chip(0);
+    run_add(a);
+    ash_driver_pjrt.close(a);
 }
 
 Test(pjrt, the_compilers_words_are_passed_on_and_nothing_is_lost)

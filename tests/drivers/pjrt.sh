@@ -10,6 +10,7 @@ if [ -z "${ASHLAR_TEST_PJRT_PLUGINS-}" ]; then
     exit 77
 fi
 export OCL_ICD_VENDORS=/nonexistent ASHLAR_HIP_LIBRARY=/nonexistent
+export ASHLAR_PJRT_SPLIT=2 # two devices of one client
 IFS=: read -ra plugins <<<"$ASHLAR_TEST_PJRT_PLUGINS"
 for plugin in "${plugins[@]}"; do
     export ASHLAR_PJRT_PLUGIN=$plugin
@@ -20,6 +21,7 @@ for plugin in "${plugins[@]}"; do
     echo "== $plugin"
     "$drivers" --filter 'conformance/*'
     "$drivers" --filter 'pjrt/*'
-    ASHLAR_TEST_QUICK=pjrt "$operators" --filter 'operators/*'
-    "$models" --filter 'models/logits_are_the_references_on_every_device'
+    ASHLAR_PJRT_SPLIT=1 ASHLAR_TEST_QUICK=pjrt "$operators" --filter 'operators/*'
+    ASHLAR_PJRT_SPLIT=1 "$models" --filter 'models/logits_are_the_references_on_every_device'
+    "$models" --filter 'models/logits_are_the_references_over_two_devices_of_a_driver'
 done
