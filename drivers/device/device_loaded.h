@@ -4,16 +4,17 @@
 #include "drivers/device/device_op.h"
 #include "runtime/driver.h"
 
-/*
- * An operator made ready on a device that runs the portable kernels. Drivers put this first in a struct
- * of their own, which does not move.
- */
+enum { DEVICE_MOST_ENTRIES = 4 };
+
+/* An operator made ready on a device that runs the portable kernels. It does not move. */
 struct ash_device_loaded {
     struct ash_loaded base;
     const struct ash_device_op *op;
     struct ash_args args;              /* as load() was given them */
     struct ash_device_variant variant; /* its name is the program's, and never "" */
     char name[96];                     /* base.kernel */
+    void *entry[DEVICE_MOST_ENTRIES];  /* the driver's, of op->entries; NULL = none */
+    void *table;                       /* its packed input, where the step has none */
 };
 
 /* Fills *out with what needs no device. ASH_ERR_UNSUPPORTED where no device runs `op` on these types; or

@@ -28,7 +28,7 @@ struct ash_device_call {
 struct ash_device_op {
     const struct ash_op *op;
     const unsigned char *source; /* the text of <op>.cl, with a 0 behind it */
-    const char *const *entries;  /* ends with NULL */
+    const char *const *entries;  /* at most DEVICE_MOST_ENTRIES; ends with NULL */
 
     /* Whether there is a variant for these types and shapes; infer() has let them pass. */
     bool (*accepts)(const struct ash_args *args);

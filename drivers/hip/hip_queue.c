@@ -3,6 +3,9 @@
 #include "drivers/hip/hip.h"
 #include "drivers/hip/hip_internal.h"
 
+#include <limits.h>
+#include <stdio.h>
+
 /* Codes after which nothing works on this device any more. */
 static bool is_fatal(int code)
 {
@@ -13,85 +16,164 @@ static bool is_fatal(int code)
 
 enum ash_status hip_check(struct hip_device *device, int code, const char *what)
 {
-    const struct ash_device_info *info = &device->base.info;
     if (code == HIP_SUCCESS)
         return ASH_OK;
     const char *name = device->api.GetErrorName(code);
-    name = name ? name : "an error without a name";
+    enum ash_device_trouble trouble = is_fatal(code) ? ASH_DEVICE_LOST : ASH_DEVICE_FAILED;
     if (code == HIP_OUT_OF_MEMORY || code == HIP_RUNTIME_MEMORY)
-        return ash_fail(ASH_ERR_NO_MEMORY,
-            "hip:%d (%s) has no memory left to %s (%s): take a smaller model, context or batch, "
-            "or another device",
-            info->index, info->name, what, name);
-    device->lost = device->lost || is_fatal(code);
-    return ash_fail(ASH_ERR_DEVICE, "hip:%d (%s) cannot %s: %s%s", info->index, info->name, what,
-        name, device->lost ? "; the device is lost: see the system's log, then start again" : "");
+        trouble = ASH_DEVICE_NO_MEMORY;
+    return ash_device_fail(&device->queue, trouble, name ? name : "an error without a name", what);
 }
 
-/* ---- The timeline ---- */
+/* ---- The calls of device_queue.h ---- */
 
-/* What has been forgotten by the ring came before the oldest that it knows. */
-static struct hip_event *find_event(const struct hip_device *device, uint64_t value)
+static enum ash_status make_current(struct ash_device_queue *queue)
 {
-    if (value + HIP_RING <= device->queued)
-        value = device->queued - HIP_RING + 1;
-    return device->ring[value % HIP_RING];
+    struct hip_device *device = (struct hip_device *)queue;
+    return hip_check(
+        device, device->api.SetDevice(queue->base.info.index), "be made the current device");
 }
 
-/* Makes the stream wait for work of another card; the host does not. What becomes of that work, the
- * next wait() asks. */
-static enum ash_status follow(struct hip_device *device, struct ash_event event)
+static enum ash_status hold(
+    struct ash_device_queue *queue, size_t size_bytes, bool zeroed, void **out)
 {
-    const struct hip_device *other = (const struct hip_device *)event.device;
-    if (event.value <= other->waited)
+    struct hip_device *device = (struct hip_device *)queue;
+    void *memory = NULL;
+    ASH_TRY(hip_check(device, device->api.Malloc(&memory, size_bytes), "hold a buffer"));
+    *out = memory;
+    if (!zeroed)
         return ASH_OK;
-    if (other->lost || event.value > other->queued || device->foreign_count == HIP_RING)
-        return ash_events_wait(&event, 1);
-    device->foreign[device->foreign_count++] = event;
-    return hip_check(device,
-        device->api.StreamWaitEvent(device->stream, find_event(other, event.value), 0),
-        "wait for another card");
+    return hip_check(
+        device, device->api.MemsetAsync(memory, 0, size_bytes, device->stream), "hold a buffer");
 }
 
-enum ash_status hip_begin(struct hip_device *device, const struct ash_event *after, int after_count)
+static void release(struct ash_device_queue *queue, void *memory)
 {
-    if (device->lost)
-        return ash_fail(ASH_ERR_DEVICE, "hip:%d (%s) was lost earlier: start again",
-            device->base.info.index, device->base.info.name);
-    ASH_TRY(hip_check(
-        device, device->api.SetDevice(device->base.info.index), "be made the current device"));
-    for (int i = 0; i < after_count; i++) {
-        if (!after[i].device || after[i].device == &device->base) /* its own are in order anyway */
-            continue;
-        ASH_TRY(after[i].device->driver == &ash_driver_hip ? follow(device, after[i])
-                                                           : ash_events_wait(&after[i], 1));
+    (void)((struct hip_device *)queue)->api.Free(memory);
+}
+
+static enum ash_status pin(
+    struct ash_device_queue *queue, size_t size_bytes, struct ash_device_staging *out)
+{
+    struct hip_device *device = (struct hip_device *)queue;
+    void *host = NULL;
+    ASH_TRY(hip_check(device, device->api.HostMalloc(&host, size_bytes, HIP_HOST_MALLOC_DEFAULT),
+        "reserve host memory for copies"));
+    out->host = host;
+    return ASH_OK;
+}
+
+static void unpin(struct ash_device_queue *queue, struct ash_device_staging *staging)
+{
+    (void)((struct hip_device *)queue)->api.HostFree(staging->host);
+}
+
+/* Entry points are called <program>_<entry>, the program without hyphens: drivers/device/meson.build. */
+static void name_entry(const char *program, const char *entry, char *out, size_t capacity)
+{
+    snprintf(out, capacity, "%s_%s", program, entry);
+    for (char *letter = out; *letter; letter++)
+        if (*letter == '-')
+            *letter = '_';
+}
+
+static enum ash_status find(struct ash_device_queue *queue, struct ash_device_loaded *loaded)
+{
+    struct hip_device *device = (struct hip_device *)queue;
+    const char *const *entry = loaded->op->entries;
+    for (int i = 0; entry[i]; i++) {
+        struct hip_function *function = NULL;
+        char name[96];
+        name_entry(loaded->variant.name, entry[i], name, sizeof name);
+        int code = device->api.ModuleGetFunction(&function, device->module, name);
+        ASH_TRY(ash_fail_in(hip_check(device, code, "find an entry point"), "%s", name));
+        loaded->entry[i] = function;
     }
     return ASH_OK;
 }
 
-enum ash_status hip_mark(struct hip_device *device, struct ash_event *done)
+static enum ash_status send(struct ash_device_queue *queue, const void *host, size_t size_bytes,
+    void *memory, size_t offset_bytes)
 {
-    struct hip_event *event = device->ring[(device->queued + 1) % HIP_RING];
-    ASH_TRY(hip_check(device, device->api.EventRecord(event, device->stream), "mark its work"));
-    *done = (struct ash_event){ &device->base, ++device->queued };
-    return ASH_OK;
+    struct hip_device *device = (struct hip_device *)queue;
+    return hip_check(device,
+        device->api.MemcpyAsync(
+            (char *)memory + offset_bytes, host, size_bytes, HIP_HOST_TO_DEVICE, device->stream),
+        "take a copy");
 }
 
-enum ash_status hip_wait(struct ash_device *device, struct ash_event event)
+/* The library counts work-items, not groups, and in 32 bits. */
+enum { MOST_GROUPS = UINT_MAX / DEVICE_GROUP };
+
+static enum ash_status start(struct ash_device_queue *queue, struct ash_device_start *start)
 {
-    struct hip_device *self = (struct hip_device *)device;
-    if (event.value > self->queued)
-        return ash_fail(ASH_ERR_ARGUMENT, "no work was queued under event %llu",
-            (unsigned long long)event.value);
-    if (event.value <= self->waited)
-        return ASH_OK;
-    struct hip_event *found = find_event(self, event.value);
-    self->waited = event.value; /* also after an error, which is told once */
-    ASH_TRY(hip_check(self, self->api.EventSynchronize(found), "finish its work"));
-    int count = self->foreign_count;
-    self->foreign_count = 0;
-    return ash_events_wait(self->foreign, count); /* has happened: only its errors are new */
+    struct hip_device *device = (struct hip_device *)queue;
+    void *parameter[DEVICE_INPUTS + 3];
+    if (start->groups > (int64_t)MOST_GROUPS)
+        return ash_fail(ASH_ERR_LIMIT,
+            "%lld work-groups; a card starts at most %lld: take a smaller batch",
+            (long long)start->groups, (long long)MOST_GROUPS);
+    for (int i = 0; i < DEVICE_INPUTS; i++)
+        parameter[i] = &start->in[i];
+    parameter[DEVICE_INPUTS] = &start->out;
+    parameter[DEVICE_INPUTS + 1] = &start->batch;
+    parameter[DEVICE_INPUTS + 2] = &start->args;
+    return hip_check(device,
+        device->api.ModuleLaunchKernel(start->entry, (unsigned)start->groups, 1, 1, DEVICE_GROUP, 1,
+            1, 0, device->stream, parameter, NULL),
+        "run a step");
 }
+
+static enum ash_status mark(struct ash_device_queue *queue, void **slot)
+{
+    struct hip_device *device = (struct hip_device *)queue;
+    struct hip_event *event = *slot;
+    if (!event)
+        ASH_TRY(hip_check(device,
+            device->api.EventCreateWithFlags(&event, HIP_EVENT_DISABLE_TIMING), "mark its work"));
+    *slot = event;
+    return hip_check(device, device->api.EventRecord(event, device->stream), "mark its work");
+}
+
+static enum ash_status await(struct ash_device_queue *queue, void *slot)
+{
+    struct hip_device *device = (struct hip_device *)queue;
+    return hip_check(device, device->api.EventSynchronize(slot), "finish its work");
+}
+
+static enum ash_status follow(struct ash_device_queue *queue, void *slot)
+{
+    struct hip_device *device = (struct hip_device *)queue;
+    return hip_check(
+        device, device->api.StreamWaitEvent(device->stream, slot, 0), "wait for another card");
+}
+
+static void forget(struct ash_device_queue *queue, void *slot)
+{
+    (void)((struct hip_device *)queue)->api.EventDestroy(slot);
+}
+
+static enum ash_status finish(struct ash_device_queue *queue)
+{
+    struct hip_device *device = (struct hip_device *)queue;
+    return hip_check(device, device->api.StreamSynchronize(device->stream), "finish its work");
+}
+
+const struct ash_device_calls hip_calls = {
+    .select = make_current,
+    .hold = hold,
+    .release = release,
+    .pin = pin,
+    .unpin = unpin,
+    .find = find,
+    .send = send,
+    .start = start,
+    .mark = mark,
+    .await = await,
+    .follow = follow,
+    .forget = forget,
+    .finish = finish,
+};
 
 /* ---- Copies ---- */
 
@@ -102,8 +184,7 @@ static bool is_of_hip(struct ash_place place)
 
 static char *memory_at(struct ash_place place)
 {
-    return (is_of_hip(place) ? ((const struct hip_buffer *)place.buffer)->memory
-                             : (char *)place.buffer->host) +
+    return (char *)(is_of_hip(place) ? ash_device_memory(place) : place.buffer->host) +
            place.offset_bytes;
 }
 
@@ -114,7 +195,8 @@ static void open_way(struct hip_device *device, int peer)
     if (peer >= 64 || device->peers >> peer & 1)
         return;
     device->peers |= (uint64_t)1 << peer;
-    if (device->api.DeviceCanAccessPeer(&can, device->base.info.index, peer) == HIP_SUCCESS && can)
+    if (device->api.DeviceCanAccessPeer(&can, device->queue.base.info.index, peer) == HIP_SUCCESS &&
+        can)
         (void)device->api.DeviceEnablePeerAccess(peer, 0);
 }
 
@@ -122,7 +204,7 @@ static int copy_between(
     struct hip_device *device, struct ash_place to, struct ash_place from, size_t size_bytes)
 {
     int to_device = to.buffer->device->info.index, from_device = from.buffer->device->info.index;
-    open_way(device, to_device == device->base.info.index ? from_device : to_device);
+    open_way(device, to_device == device->queue.base.info.index ? from_device : to_device);
     return device->api.MemcpyPeerAsync(
         memory_at(to), to_device, memory_at(from), from_device, size_bytes, device->stream);
 }
@@ -133,7 +215,7 @@ enum ash_status hip_copy(struct ash_device *device, struct ash_place to, struct 
     struct hip_device *self = (struct hip_device *)device;
     bool own_to = to.buffer->device == device, own_from = from.buffer->device == device;
     int code;
-    ASH_TRY(hip_begin(self, after, after_count));
+    ASH_TRY(ash_device_begin(&self->queue, after, after_count));
     if ((!own_to && !own_from) || (!is_of_hip(to) && !to.buffer->host) ||
         (!is_of_hip(from) && !from.buffer->host))
         return ash_fail(ASH_ERR_ARGUMENT,
@@ -149,5 +231,5 @@ enum ash_status hip_copy(struct ash_device *device, struct ash_place to, struct 
                                : HIP_DEVICE_TO_HOST,
             self->stream);
     ASH_TRY(hip_check(self, code, "copy"));
-    return hip_mark(self, done);
+    return ash_device_mark(&self->queue, done);
 }

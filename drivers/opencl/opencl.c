@@ -14,8 +14,8 @@
 static enum ash_status find_entry(struct opencl_device *device)
 {
     struct opencl_entry entry[OPENCL_MOST_DEVICES];
-    char name[sizeof device->base.info.name];
-    int count, index = device->base.info.index;
+    char name[sizeof device->queue.base.info.name];
+    int count, index = device->queue.base.info.index;
     ASH_TRY(opencl_list(&device->api, entry, &count));
     name[0] = '\0';
     if (index < count)
@@ -25,9 +25,9 @@ static enum ash_status find_entry(struct opencl_device *device)
             device->entry = entry[i];
         else
             opencl_list_finish(&device->api, &entry[i], 1);
-    if (strcmp(name, device->base.info.name) != 0)
+    if (strcmp(name, device->queue.base.info.name) != 0)
         return ash_fail(ASH_ERR_DEVICE, "opencl:%d was %s and is %s now: start again", index,
-            device->base.info.name, name[0] ? name : "gone");
+            device->queue.base.info.name, name[0] ? name : "gone");
     return ASH_OK;
 }
 
@@ -73,7 +73,7 @@ static enum ash_status make_queue(struct opencl_device *device)
         wanted = CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE;
     device->context = api->CreateContext(properties, 1, &device->entry.id, NULL, NULL, &code);
     ASH_TRY(opencl_check(device, code, "be opened"));
-    device->queue = api->CreateCommandQueue(device->context, device->entry.id, wanted, &code);
+    device->commands = api->CreateCommandQueue(device->context, device->entry.id, wanted, &code);
     return opencl_check(device, code, "make a queue");
 }
 
@@ -122,19 +122,11 @@ static void opencl_close(struct ash_device *device)
     if (!self)
         return;
     const struct opencl_api *api = &self->api;
-    if (self->queue)
-        (void)api->Finish(self->queue);
-    for (int i = 0; i < 2; i++)
-        opencl_staging_release(self, &self->staging[i]);
-    opencl_staging_release(self, &self->batch_staging);
-    if (self->batch)
-        api->ReleaseMemObject(self->batch);
-    for (int i = 0; i < OPENCL_RING; i++)
-        if (self->ring[i])
-            api->ReleaseEvent(self->ring[i]);
+    if (self->commands)
+        ash_device_finish(&self->queue);
     opencl_programs_release(self);
-    if (self->queue)
-        api->ReleaseCommandQueue(self->queue);
+    if (self->commands)
+        api->ReleaseCommandQueue(self->commands);
     if (self->context)
         api->ReleaseContext(self->context);
     /* A part of a device is kept for the process: PoCL's workers look at it after its last event. */
@@ -149,66 +141,14 @@ static enum ash_status opencl_open(
     struct opencl_device *device = ash_alloc_zero(sizeof *device);
     if (!device)
         return ash_fail_memory(sizeof *device, "a device");
-    device->base = (struct ash_device){ .driver = &ash_driver_opencl, .info = *info };
+    device->queue.base = (struct ash_device){ .driver = &ash_driver_opencl, .info = *info };
+    device->queue.calls = &opencl_calls;
     enum ash_status status = open_device(device, config);
     if (status != ASH_OK) {
-        opencl_close(&device->base);
+        opencl_close(&device->queue.base);
         return status;
     }
-    *out = &device->base;
-    return ASH_OK;
-}
-
-/* ---- Kernels ---- */
-
-static void opencl_unload(struct ash_device *device, struct ash_loaded *loaded)
-{
-    const struct opencl_api *api = &((struct opencl_device *)device)->api;
-    struct opencl_loaded *self = (struct opencl_loaded *)loaded;
-    if (!self)
-        return;
-    for (int i = 0; i < OPENCL_MOST_ENTRIES; i++)
-        if (self->kernel[i])
-            api->ReleaseKernel(self->kernel[i]);
-    if (self->table)
-        api->ReleaseMemObject(self->table);
-    ash_free(self);
-}
-
-static enum ash_status make_kernels(
-    struct opencl_device *device, struct opencl_loaded *loaded, cl_program program)
-{
-    const char *const *entry = loaded->base.op->entries;
-    for (int i = 0; entry[i]; i++) {
-        cl_int code;
-        loaded->kernel[i] = device->api.CreateKernel(program, entry[i], &code);
-        ASH_TRY(ash_fail_in(opencl_check(device, code, "find an entry point"), "%s", entry[i]));
-    }
-    return ASH_OK;
-}
-
-static enum ash_status load(struct opencl_device *device, const struct ash_op *op,
-    const struct ash_args *args, struct opencl_loaded *loaded)
-{
-    cl_program program;
-    ASH_TRY(ash_device_loaded_init(op, args, &loaded->base));
-    ASH_TRY(opencl_program_get(device, loaded->base.op, &loaded->base.variant, &program));
-    ASH_TRY(make_kernels(device, loaded, program));
-    return ash_device_needs_table(&loaded->base) ? opencl_table_make(device, loaded) : ASH_OK;
-}
-
-static enum ash_status opencl_load(struct ash_device *device, const struct ash_op *op,
-    const struct ash_args *args, struct ash_loaded **out)
-{
-    struct opencl_loaded *loaded = ash_alloc_zero(sizeof *loaded);
-    if (!loaded)
-        return ash_fail_memory(sizeof *loaded, "a kernel");
-    enum ash_status status = load((struct opencl_device *)device, op, args, loaded);
-    if (status != ASH_OK) {
-        opencl_unload(device, &loaded->base.base);
-        return status;
-    }
-    *out = &loaded->base.base;
+    *out = &device->queue.base;
     return ASH_OK;
 }
 
@@ -217,15 +157,15 @@ const struct ash_driver ash_driver_opencl = {
     .probe = opencl_probe,
     .open = opencl_open,
     .close = opencl_close,
-    .alloc = opencl_alloc,
-    .free = opencl_free,
-    .load = opencl_load,
-    .unload = opencl_unload,
-    .upload = opencl_upload,
-    .launch = opencl_launch,
+    .alloc = ash_device_alloc,
+    .free = ash_device_free,
+    .load = ash_device_load,
+    .unload = ash_device_unload,
+    .upload = ash_device_upload,
+    .launch = ash_device_launch,
     .copy = opencl_copy,
-    .wait = opencl_wait,
+    .wait = ash_device_wait,
     .compile = ash_device_compile,
-    .run = opencl_run,
+    .run = ash_device_run,
     .discard = ash_device_discard,
 };

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "drivers/device/device_loaded.h"
-#include "drivers/device/device_program.h"
+#include "drivers/device/device_queue.h"
 #include "drivers/opencl/opencl_api.h"
 #include <stdbool.h>
 
@@ -40,47 +39,19 @@ struct opencl_program {
     cl_program program;
 };
 
-/* Host memory that the device reads fast. */
-struct opencl_staging {
-    cl_mem memory;
-    void *host;
-    size_t size_bytes;
-    cl_event busy; /* the copy that reads it; NULL = none */
-};
-
-enum { OPENCL_RING = 64, OPENCL_MOST_ENTRIES = 4 };
-
 struct opencl_device {
-    struct ash_device base;
+    struct ash_device_queue queue;
     struct opencl_api api;
     struct opencl_entry entry;
     cl_context context;
-    cl_command_queue queue;
+    cl_command_queue commands;
     bool out_of_order;
-    bool unordered; /* work was queued that the next must wait for */
-    bool lost;
-    uint64_t queued;                 /* the timeline */
-    uint64_t waited;                 /* of that, what has happened for sure */
-    cl_event ring[OPENCL_RING];      /* of the last ones, by value */
+    bool unordered;                  /* work was queued that the next must wait for */
     struct opencl_program *programs; /* owned */
-    struct opencl_staging staging[2], batch_staging;
-    cl_mem batch;
-    size_t batch_bytes;
-    char *cache_dir;    /* owned; NULL = none */
-    char *kernel_dir;   /* owned; NULL = programs are built from source */
+    char *cache_dir;                 /* owned; NULL = none */
+    char *kernel_dir;                /* owned; NULL = programs are built from source */
     char identity[512]; /* platform, device and driver with their versions: what a binary is for */
     char options[96];   /* for every build */
-};
-
-struct opencl_buffer {
-    struct ash_buffer base;
-    cl_mem memory;
-};
-
-struct opencl_loaded {
-    struct ash_device_loaded base;
-    cl_kernel kernel[OPENCL_MOST_ENTRIES];
-    cl_mem table; /* the packed input, where the step has none */
 };
 
 /* ASH_ERR_NO_MEMORY or ASH_ERR_DEVICE with what to do, by the code of a call that failed; notes a lost
@@ -97,34 +68,7 @@ enum ash_status opencl_program_binary(
     struct opencl_device *device, cl_program program, unsigned char **out, size_t *out_bytes);
 void opencl_programs_release(struct opencl_device *device);
 
-/* opencl_memory.c */
-enum ash_status opencl_alloc(
-    struct ash_device *device, size_t size_bytes, enum ash_memory_use use, struct ash_buffer **out);
-void opencl_free(struct ash_buffer *buffer);
-enum ash_status opencl_upload(struct ash_device *device, const struct ash_loaded *loaded, int input,
-    const struct ash_tensor *weight, struct ash_place to);
-/* Makes the packed input of a step that has none. */
-enum ash_status opencl_table_make(struct opencl_device *device, struct opencl_loaded *loaded);
-/* At least `size_bytes`, and nobody reads it any more. */
-enum ash_status opencl_staging_get(
-    struct opencl_device *device, struct opencl_staging *staging, size_t size_bytes);
-void opencl_staging_release(struct opencl_device *device, struct opencl_staging *staging);
-
-/* opencl_queue.c: the timeline. order() makes what comes next wait for all that was queued; note() puts
- * `event` (taken over) behind the timeline's next value. */
-enum ash_status opencl_order(struct opencl_device *device);
-struct ash_event opencl_note(struct opencl_device *device, cl_event event);
-enum ash_status opencl_wait(struct ash_device *device, struct ash_event event);
+/* opencl_queue.c */
 enum ash_status opencl_copy(struct ash_device *device, struct ash_place to, struct ash_place from,
     size_t size_bytes, const struct ash_event *after, int after_count, struct ash_event *done);
-/* Before work is queued: `after` of other devices, and whether this one is lost. */
-enum ash_status opencl_begin(
-    struct opencl_device *device, const struct ash_event *after, int after_count);
-
-/* opencl_run.c */
-enum ash_status opencl_launch(struct ash_device *device, const struct ash_step *step,
-    const struct ash_batch *batch, const struct ash_event *after, int after_count,
-    struct ash_event *done);
-enum ash_status opencl_run(struct ash_device *device, struct ash_program *program,
-    const struct ash_batch *batch, const struct ash_event *after, int after_count,
-    struct ash_event *done);
+extern const struct ash_device_calls opencl_calls;

@@ -39,7 +39,7 @@ static enum ash_status fail_build(
         (void)device->api.GetProgramBuildInfo(program, id, CL_PROGRAM_BUILD_LOG, length, log, NULL);
     enum ash_status status = ash_fail(ASH_ERR_DEVICE,
         "opencl:%d (%s) cannot build the program %s (%s); its compiler says: %.300s",
-        device->base.info.index, device->base.info.name, name, opencl_error_name(code),
+        device->queue.base.info.index, device->queue.base.info.name, name, opencl_error_name(code),
         log && log[0] ? log : "nothing");
     ash_free(log);
     return status;
@@ -81,7 +81,8 @@ static enum ash_status build_binary(struct opencl_device *device, const char *na
         device->context, 1, &device->entry.id, &binary_bytes, &binary, &each, &code);
     if (code != CL_SUCCESS)
         return ash_fail(ASH_ERR_DEVICE, "opencl:%d (%s) refuses the binary of %s: %s",
-            device->base.info.index, device->base.info.name, name, opencl_error_name(code));
+            device->queue.base.info.index, device->queue.base.info.name, name,
+            opencl_error_name(code));
     return build(device, name, "", program, out);
 }
 
@@ -93,7 +94,7 @@ enum ash_status opencl_program_binary(
         device->api.GetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof size, &size, NULL);
     if (code == CL_SUCCESS && (size == 0 || size > MOST_BINARY))
         return ash_fail(ASH_ERR_UNSUPPORTED, "opencl:%d (%s) gives no binary of a program",
-            device->base.info.index, device->base.info.name);
+            device->queue.base.info.index, device->queue.base.info.name);
     ASH_TRY(opencl_check(device, code, "give a program's binary"));
     unsigned char *binary = ash_alloc_zero(size);
     if (!binary)
@@ -122,7 +123,7 @@ static enum ash_status read_prebuilt(
         status = ash_fail(ASH_ERR_UNSUPPORTED,
             "opencl:%d (%s) takes programs from a folder, and there is no %s: put it there, or name "
             "the folder that has it by kernel_dir",
-            device->base.info.index, device->base.info.name, path);
+            device->queue.base.info.index, device->queue.base.info.name, path);
     ash_free(path);
     ASH_TRY(status);
     status = build_binary(device, name, (const unsigned char *)binary, size, out);

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "drivers/drivers.h"
 #include "drivers/opencl/opencl_internal.h"
-
-#include <assert.h>
 
 /* Codes after which nothing works on this device any more; -9999 is NVIDIA's illegal access. */
 static bool is_fatal(cl_int code)
@@ -14,79 +11,191 @@ static bool is_fatal(cl_int code)
 
 enum ash_status opencl_check(struct opencl_device *device, cl_int code, const char *what)
 {
-    const struct ash_device_info *info = &device->base.info;
     if (code == CL_SUCCESS)
         return ASH_OK;
+    enum ash_device_trouble trouble = is_fatal(code) ? ASH_DEVICE_LOST : ASH_DEVICE_FAILED;
     if (code == CL_MEM_OBJECT_ALLOCATION_FAILURE || code == CL_OUT_OF_HOST_MEMORY ||
         code == CL_INVALID_BUFFER_SIZE)
-        return ash_fail(ASH_ERR_NO_MEMORY,
-            "opencl:%d (%s) has no memory left to %s (%s): take a smaller model, context or batch, "
-            "or another device",
-            info->index, info->name, what, opencl_error_name(code));
-    device->lost = device->lost || is_fatal(code);
-    return ash_fail(ASH_ERR_DEVICE, "opencl:%d (%s) cannot %s: %s%s", info->index, info->name, what,
-        opencl_error_name(code),
-        device->lost ? "; the device is lost: see the system's log, then start again" : "");
+        trouble = ASH_DEVICE_NO_MEMORY;
+    return ash_device_fail(&device->queue, trouble, opencl_error_name(code), what);
 }
 
-enum ash_status opencl_order(struct opencl_device *device)
+/* Notes that a command was queued which the next may not run beside. */
+static enum ash_status queued(struct opencl_device *device, cl_int code, const char *what)
 {
+    device->unordered = device->out_of_order;
+    return opencl_check(device, code, what);
+}
+
+/* ---- The calls of device_queue.h ---- */
+
+static enum ash_status order(struct ash_device_queue *queue)
+{
+    struct opencl_device *device = (struct opencl_device *)queue;
     if (!device->unordered)
         return ASH_OK;
     ASH_TRY(opencl_check(device,
-        device->api.EnqueueBarrierWithWaitList(device->queue, 0, NULL, NULL), "order its work"));
+        device->api.EnqueueBarrierWithWaitList(device->commands, 0, NULL, NULL), "order its work"));
     device->unordered = false;
     return ASH_OK;
 }
 
-enum ash_status opencl_begin(
-    struct opencl_device *device, const struct ash_event *after, int after_count)
+static enum ash_status hold(
+    struct ash_device_queue *queue, size_t size_bytes, bool zeroed, void **out)
 {
-    for (int i = 0; i < after_count; i++)
-        if (after[i].device != &device->base) /* its own are in order anyway */
-            ASH_TRY(ash_events_wait(&after[i], 1));
-    if (device->lost)
-        return ash_fail(ASH_ERR_DEVICE, "opencl:%d (%s) was lost earlier: start again",
-            device->base.info.index, device->base.info.name);
-    return opencl_order(device);
+    struct opencl_device *device = (struct opencl_device *)queue;
+    static const unsigned char zero[4];
+    size_t size = (size_bytes + 3) / 4 * 4;
+    cl_int code;
+    cl_mem memory = device->api.CreateBuffer(device->context, CL_MEM_READ_WRITE, size, NULL, &code);
+    if (code == CL_OUT_OF_RESOURCES) /* here it means memory, not the device's end */
+        code = CL_MEM_OBJECT_ALLOCATION_FAILURE;
+    ASH_TRY(opencl_check(device, code, "hold a buffer"));
+    *out = memory;
+    code = zeroed ? device->api.EnqueueFillBuffer(
+                        device->commands, memory, zero, sizeof zero, 0, size, 0, NULL, NULL)
+                  : device->api.EnqueueMigrateMemObjects(device->commands, 1, &memory,
+                        CL_MIGRATE_MEM_OBJECT_CONTENT_UNDEFINED, 0, NULL, NULL);
+    return queued(device, code, "hold a buffer");
 }
 
-struct ash_event opencl_note(struct opencl_device *device, cl_event event)
+static void release(struct ash_device_queue *queue, void *memory)
 {
-    cl_event *slot = &device->ring[++device->queued % OPENCL_RING];
+    ((struct opencl_device *)queue)->api.ReleaseMemObject(memory);
+}
+
+static void unpin(struct ash_device_queue *queue, struct ash_device_staging *staging)
+{
+    struct opencl_device *device = (struct opencl_device *)queue;
+    if (staging->host)
+        (void)device->api.EnqueueUnmapMemObject(
+            device->commands, staging->memory, staging->host, 0, NULL, NULL);
+    if (staging->memory)
+        device->api.ReleaseMemObject(staging->memory);
+    *staging = (struct ash_device_staging){ 0 };
+}
+
+static enum ash_status pin(
+    struct ash_device_queue *queue, size_t size_bytes, struct ash_device_staging *out)
+{
+    struct opencl_device *device = (struct opencl_device *)queue;
+    cl_int code;
+    out->memory = device->api.CreateBuffer(
+        device->context, CL_MEM_READ_ONLY | CL_MEM_ALLOC_HOST_PTR, size_bytes, NULL, &code);
+    if (code == CL_SUCCESS)
+        out->host = device->api.EnqueueMapBuffer(device->commands, out->memory, CL_TRUE,
+            CL_MAP_WRITE, 0, size_bytes, 0, NULL, NULL, &code);
+    if (code != CL_SUCCESS)
+        unpin(queue, out);
+    return opencl_check(device, code, "reserve host memory for copies");
+}
+
+static enum ash_status find(struct ash_device_queue *queue, struct ash_device_loaded *loaded)
+{
+    struct opencl_device *device = (struct opencl_device *)queue;
+    const char *const *entry = loaded->op->entries;
+    cl_program program;
+    ASH_TRY(opencl_program_get(device, loaded->op, &loaded->variant, &program));
+    for (int i = 0; entry[i]; i++) {
+        cl_int code;
+        loaded->entry[i] = device->api.CreateKernel(program, entry[i], &code);
+        ASH_TRY(ash_fail_in(opencl_check(device, code, "find an entry point"), "%s", entry[i]));
+    }
+    return ASH_OK;
+}
+
+static void drop(struct ash_device_queue *queue, struct ash_device_loaded *loaded)
+{
+    for (int i = 0; i < DEVICE_MOST_ENTRIES; i++)
+        if (loaded->entry[i])
+            ((struct opencl_device *)queue)->api.ReleaseKernel(loaded->entry[i]);
+}
+
+static enum ash_status send(struct ash_device_queue *queue, const void *host, size_t size_bytes,
+    void *memory, size_t offset_bytes)
+{
+    struct opencl_device *device = (struct opencl_device *)queue;
+    return queued(device,
+        device->api.EnqueueWriteBuffer(
+            device->commands, memory, CL_FALSE, offset_bytes, size_bytes, host, 0, NULL, NULL),
+        "take a copy");
+}
+
+static cl_int set_arguments(struct opencl_device *device, struct ash_device_start *start)
+{
+    cl_int code = CL_SUCCESS;
+    void *const memory[] = { &start->out, &start->batch };
+    for (cl_uint i = 0; i < DEVICE_INPUTS + 2 && code == CL_SUCCESS; i++)
+        code = device->api.SetKernelArg(start->entry, i, sizeof(cl_mem),
+            i < DEVICE_INPUTS ? &start->in[i] : memory[i - DEVICE_INPUTS]);
+    if (code == CL_SUCCESS)
+        code = device->api.SetKernelArg(
+            start->entry, DEVICE_INPUTS + 2, sizeof start->args, &start->args);
+    return code;
+}
+
+static enum ash_status start(struct ash_device_queue *queue, struct ash_device_start *start)
+{
+    struct opencl_device *device = (struct opencl_device *)queue;
+    size_t group = DEVICE_GROUP, all = (size_t)start->groups * group;
+    cl_int code = set_arguments(device, start);
+    if (code == CL_SUCCESS)
+        code = device->api.EnqueueNDRangeKernel(
+            device->commands, start->entry, 1, NULL, &all, &group, 0, NULL, NULL);
+    return queued(device, code, "run a step");
+}
+
+static enum ash_status mark(struct ash_device_queue *queue, void **slot)
+{
+    struct opencl_device *device = (struct opencl_device *)queue;
+    cl_event event;
+    ASH_TRY(opencl_check(device,
+        device->api.EnqueueMarkerWithWaitList(device->commands, 0, NULL, &event), "mark its work"));
     if (*slot)
         device->api.ReleaseEvent(*slot);
     *slot = event;
-    device->unordered = device->out_of_order;
-    return (struct ash_event){ &device->base, device->queued };
+    return opencl_check(device, device->api.Flush(device->commands), "start its work");
 }
 
-/* What has been forgotten by the ring came before the oldest that it knows. */
-static cl_event find_event(const struct opencl_device *device, uint64_t value)
+static enum ash_status await(struct ash_device_queue *queue, void *slot)
 {
-    if (value + OPENCL_RING <= device->queued)
-        value = device->queued - OPENCL_RING + 1;
-    return device->ring[value % OPENCL_RING];
+    struct opencl_device *device = (struct opencl_device *)queue;
+    cl_event event = slot;
+    return opencl_check(device, device->api.WaitForEvents(1, &event), "finish its work");
 }
 
-enum ash_status opencl_wait(struct ash_device *device, struct ash_event event)
+static void forget(struct ash_device_queue *queue, void *slot)
 {
-    struct opencl_device *self = (struct opencl_device *)device;
-    if (event.value > self->queued)
-        return ash_fail(ASH_ERR_ARGUMENT, "no work was queued under event %llu",
-            (unsigned long long)event.value);
-    if (event.value <= self->waited)
-        return ASH_OK;
-    cl_event found = find_event(self, event.value);
-    self->waited = event.value; /* also after an error, which is told once */
-    return opencl_check(self, self->api.WaitForEvents(1, &found), "finish its work");
+    ((struct opencl_device *)queue)->api.ReleaseEvent(slot);
 }
+
+static enum ash_status finish(struct ash_device_queue *queue)
+{
+    struct opencl_device *device = (struct opencl_device *)queue;
+    return opencl_check(device, device->api.Finish(device->commands), "finish its work");
+}
+
+const struct ash_device_calls opencl_calls = {
+    .hold = hold,
+    .release = release,
+    .pin = pin,
+    .unpin = unpin,
+    .find = find,
+    .drop = drop,
+    .send = send,
+    .start = start,
+    .order = order,
+    .mark = mark,
+    .await = await,
+    .forget = forget,
+    .finish = finish,
+};
+
+/* ---- Copies ---- */
 
 static cl_mem memory_of(const struct opencl_device *device, struct ash_place place)
 {
-    return place.buffer->device == &device->base
-               ? ((const struct opencl_buffer *)place.buffer)->memory
-               : NULL;
+    return place.buffer->device == &device->queue.base ? ash_device_memory(place) : NULL;
 }
 
 static char *host_at(struct ash_place place)
@@ -100,23 +209,21 @@ enum ash_status opencl_copy(struct ash_device *device, struct ash_place to, stru
     struct opencl_device *self = (struct opencl_device *)device;
     const struct opencl_api *api = &self->api;
     cl_mem target = memory_of(self, to), source = memory_of(self, from);
-    cl_event event;
     cl_int code;
-    ASH_TRY(opencl_begin(self, after, after_count));
+    ASH_TRY(ash_device_begin(&self->queue, after, after_count));
     if (target && source)
-        code = api->EnqueueCopyBuffer(self->queue, source, target, from.offset_bytes,
-            to.offset_bytes, size_bytes, 0, NULL, &event);
+        code = api->EnqueueCopyBuffer(self->commands, source, target, from.offset_bytes,
+            to.offset_bytes, size_bytes, 0, NULL, NULL);
     else if (target && from.buffer->host)
-        code = api->EnqueueWriteBuffer(self->queue, target, CL_FALSE, to.offset_bytes, size_bytes,
-            host_at(from), 0, NULL, &event);
+        code = api->EnqueueWriteBuffer(self->commands, target, CL_FALSE, to.offset_bytes,
+            size_bytes, host_at(from), 0, NULL, NULL);
     else if (source && to.buffer->host)
-        code = api->EnqueueReadBuffer(self->queue, source, CL_FALSE, from.offset_bytes, size_bytes,
-            host_at(to), 0, NULL, &event);
+        code = api->EnqueueReadBuffer(self->commands, source, CL_FALSE, from.offset_bytes,
+            size_bytes, host_at(to), 0, NULL, NULL);
     else
         return ash_fail(ASH_ERR_ARGUMENT,
             "a copy on opencl:%d needs a buffer of its own and one of its own or in host memory",
             device->info.index);
-    ASH_TRY(opencl_check(self, code, "copy"));
-    *done = opencl_note(self, event);
-    return opencl_check(self, api->Flush(self->queue), "start a copy");
+    ASH_TRY(queued(self, code, "copy"));
+    return ash_device_mark(&self->queue, done);
 }

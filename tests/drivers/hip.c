@@ -341,9 +341,9 @@ Test(hip, old_events_have_happened_also_when_the_ring_has_forgotten_them, .init 
     struct ash_place to = { buffer, 0 }, from = { buffer, 32 };
     struct ash_event first, done;
     cr_assert_eq(ash_driver_hip.copy(device, to, from, 32, NULL, 0, &first), ASH_OK);
-    for (int i = 0; i < 3 * HIP_RING; i++)
+    for (int i = 0; i < 3 * DEVICE_RING; i++)
         cr_assert_eq(ash_driver_hip.copy(device, to, from, 32, NULL, 0, &done), ASH_OK);
-    cr_assert_eq(done.value, first.value + 3 * HIP_RING);
+    cr_assert_eq(done.value, first.value + 3 * DEVICE_RING);
     cr_assert_eq(ash_driver_hip.wait(device, first), ASH_OK);
     cr_assert_eq(ash_driver_hip.wait(device, done), ASH_OK);
     done.value++;

@@ -417,9 +417,9 @@ Test(opencl, old_events_have_happened_also_when_the_ring_has_forgotten_them, .in
     cr_assert_eq(device->driver->alloc(device, 64, ASH_MEMORY_ARENA, &buffer), ASH_OK);
     struct ash_place to = { buffer, 0 }, from = { buffer, 32 };
     cr_assert_eq(device->driver->copy(device, to, from, 32, NULL, 0, &first), ASH_OK);
-    for (int i = 0; i < 3 * OPENCL_RING; i++)
+    for (int i = 0; i < 3 * DEVICE_RING; i++)
         cr_assert_eq(device->driver->copy(device, to, from, 32, NULL, 0, &done), ASH_OK);
-    cr_assert_eq(done.value, first.value + 3 * OPENCL_RING);
+    cr_assert_eq(done.value, first.value + 3 * DEVICE_RING);
     cr_assert_eq(device->driver->wait(device, first), ASH_OK);
     cr_assert_eq(device->driver->wait(device, done), ASH_OK);
     done.value++;

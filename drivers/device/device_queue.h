@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "drivers/device/device_loaded.h"
+#include "drivers/device/device_program.h"
+
+/*
+ * A device that runs the portable kernels as a queue of work, in order. A driver (opencl, hip) gives the
+ * calls below; what is made of them here is the same for all: memory, weights on their way, batches,
+ * steps, the timeline of events, and what became of a device that failed.
+ *
+ * Memory, entry points and points of the queue go by the driver's own names: a cl_mem, an address of the
+ * card, a cl_event.
+ */
+struct ash_device_queue;
+
+/* Host memory that the device reads fast. */
+struct ash_device_staging {
+    void *host;
+    void *memory; /* the driver's own name for it; NULL = none */
+    size_t size_bytes;
+    uint64_t busy; /* point of the timeline behind the last that reads it; 0 = none does */
+};
+
+/* One start of an entry point, with DEVICE_PARAMETERS of kernels/device.h. */
+struct ash_device_start {
+    void *entry;
+    int64_t groups; /* of DEVICE_GROUP items */
+    void *in[DEVICE_INPUTS], *out, *batch;
+    struct ash_device_args args;
+};
+
+struct ash_device_calls {
+    /* Optional: makes it the thread's current device. */
+    enum ash_status (*select)(struct ash_device_queue *queue);
+
+    /* Memory, in zeros if asked; the device's own for sure once finish() has succeeded. */
+    enum ash_status (*hold)(
+        struct ash_device_queue *queue, size_t size_bytes, bool zeroed, void **out);
+    void (*release)(struct ash_device_queue *queue, void *memory);
+    /* Fills host and memory of *out, which is empty; after a failure it is empty again. */
+    enum ash_status (*pin)(
+        struct ash_device_queue *queue, size_t size_bytes, struct ash_device_staging *out);
+    void (*unpin)(struct ash_device_queue *queue, struct ash_device_staging *staging);
+
+    /* The entry points of loaded->op, by its variant, into loaded->entry[]; drop() (optional) lets go of
+     * those that are there. */
+    enum ash_status (*find)(struct ash_device_queue *queue, struct ash_device_loaded *loaded);
+    void (*drop)(struct ash_device_queue *queue, struct ash_device_loaded *loaded);
+
+    /* Queue work: from pinned memory to `offset_bytes` in `memory`; a start of an entry point. */
+    enum ash_status (*send)(struct ash_device_queue *queue, const void *host, size_t size_bytes,
+        void *memory, size_t offset_bytes);
+    enum ash_status (*start)(struct ash_device_queue *queue, struct ash_device_start *start);
+    /* Optional: what is queued from here on waits for all before. NULL = it does anyway. */
+    enum ash_status (*order)(struct ash_device_queue *queue);
+
+    /* Has *slot (NULL, or an older point, which it may take over) happen when all that was queued has, and
+     * work begin. */
+    enum ash_status (*mark)(struct ash_device_queue *queue, void **slot);
+    enum ash_status (*await)(struct ash_device_queue *queue, void *slot);
+    /* Optional: what is queued from here on waits for another device of this driver. NULL = the host
+     * waits. */
+    enum ash_status (*follow)(struct ash_device_queue *queue, void *slot);
+    void (*forget)(struct ash_device_queue *queue, void *slot);
+    /* Waits for all that was queued. */
+    enum ash_status (*finish)(struct ash_device_queue *queue);
+};
+
+enum { DEVICE_RING = 64 };
+
+/* A device in use. Drivers put this first in a struct of their own, and fill base and calls. */
+struct ash_device_queue {
+    struct ash_device base;
+    const struct ash_device_calls *calls;
+    bool lost;
+    uint64_t queued;         /* the timeline */
+    uint64_t waited;         /* of that, what has happened for sure */
+    void *ring[DEVICE_RING]; /* the last points, by value */
+    struct ash_event
+        foreign[DEVICE_RING]; /* of other devices: what the queue waits for by itself */
+    int foreign_count;        /* since the last wait */
+    struct ash_device_staging staging[2], batch_staging;
+    void *batch;
+    size_t batch_bytes;
+};
+
+struct ash_device_buffer {
+    struct ash_buffer base;
+    void *memory;
+};
+
+/* What a call that failed means. */
+enum ash_device_trouble {
+    ASH_DEVICE_NO_MEMORY,
+    ASH_DEVICE_FAILED,
+    ASH_DEVICE_LOST, /* nothing works on it any more */
+};
+
+/* Says so with what to do, and notes a lost device. `code` names the error; `what` completes "cannot ...". */
+enum ash_status ash_device_fail(struct ash_device_queue *queue, enum ash_device_trouble trouble,
+    const char *code, const char *what);
+
+/* Before work is queued: whether the device is lost, and `after`. */
+enum ash_status ash_device_begin(
+    struct ash_device_queue *queue, const struct ash_event *after, int after_count);
+/* What is queued from here on waits for all before. */
+enum ash_status ash_device_order(struct ash_device_queue *queue);
+/* *done = a point behind all that was queued. */
+enum ash_status ash_device_mark(struct ash_device_queue *queue, struct ash_event *done);
+
+/* Before close(): waits for the work, and lets go of all that the queue holds. */
+void ash_device_finish(struct ash_device_queue *queue);
+
+/* At least `size_bytes` that nobody reads any more; then sends the first `size_bytes` of it. */
+enum ash_status ash_device_staging_get(
+    struct ash_device_queue *queue, struct ash_device_staging *staging, size_t size_bytes);
+enum ash_status ash_device_staging_send(struct ash_device_queue *queue,
+    struct ash_device_staging *staging, size_t size_bytes, void *memory, size_t offset_bytes);
+
+/* The driver's name of the memory; NULL where there is none. */
+void *ash_device_memory(struct ash_place place);
+
+/* ---- Functions of struct ash_driver ---- */
+
+enum ash_status ash_device_alloc(
+    struct ash_device *device, size_t size_bytes, enum ash_memory_use use, struct ash_buffer **out);
+void ash_device_free(struct ash_buffer *buffer);
+enum ash_status ash_device_load(struct ash_device *device, const struct ash_op *op,
+    const struct ash_args *args, struct ash_loaded **out);
+void ash_device_unload(struct ash_device *device, struct ash_loaded *loaded);
+enum ash_status ash_device_upload(struct ash_device *device, const struct ash_loaded *loaded,
+    int input, const struct ash_tensor *weight, struct ash_place to);
+enum ash_status ash_device_launch(struct ash_device *device, const struct ash_step *step,
+    const struct ash_batch *batch, const struct ash_event *after, int after_count,
+    struct ash_event *done);
+enum ash_status ash_device_run(struct ash_device *device, struct ash_program *program,
+    const struct ash_batch *batch, const struct ash_event *after, int after_count,
+    struct ash_event *done);
+enum ash_status ash_device_wait(struct ash_device *device, struct ash_event event);

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "drivers/device/device_queue.h"
+
+#include <limits.h>
+
+/* ---- The batch ---- */
+
+static enum ash_status grow_batch(struct ash_device_queue *queue, size_t size_bytes)
+{
+    size_t room = size_bytes + size_bytes / 2;
+    if (queue->batch) { /* whoever reads it is done first */
+        ASH_TRY(queue->calls->finish(queue));
+        queue->calls->release(queue, queue->batch);
+    }
+    queue->batch = NULL;
+    queue->batch_bytes = 0;
+    ASH_TRY(queue->calls->hold(queue, room, false, &queue->batch));
+    queue->batch_bytes = room;
+    return ash_device_order(queue);
+}
+
+/* Queues the numbers of a batch on their way; grows what holds them, which is soon large enough. */
+static enum ash_status send_batch(struct ash_device_queue *queue, const struct ash_batch *batch)
+{
+    struct ash_device_staging *staging = &queue->batch_staging;
+    size_t count;
+    ASH_TRY(ash_device_staging_get(queue, staging, sizeof(int32_t)));
+    ash_device_batch(batch, staging->host, staging->size_bytes / sizeof(int32_t), &count);
+    if (count > INT_MAX)
+        return ash_fail(
+            ASH_ERR_LIMIT, "a batch of %zu numbers; a device counts to %d", count, INT_MAX);
+    size_t size = count * sizeof(int32_t);
+    if (size > staging->size_bytes) {
+        ASH_TRY(ash_device_staging_get(queue, staging, size));
+        ash_device_batch(batch, staging->host, staging->size_bytes / sizeof(int32_t), &count);
+    }
+    if (size > queue->batch_bytes)
+        ASH_TRY(grow_batch(queue, size));
+    ASH_TRY(ash_device_staging_send(queue, staging, size, queue->batch, 0));
+    return ash_device_order(queue);
+}
+
+/* ---- One step ---- */
+
+/* The memory of input i, and where in it. */
+static void *find_input(const struct ash_step *step, int i, long *at)
+{
+    const struct ash_device_loaded *loaded = (const struct ash_device_loaded *)step->loaded;
+    *at = (long)step->in[i].offset_bytes;
+    if (step->args.in[i].rank > 0)
+        return ash_device_memory(step->in[i]);
+    return loaded->op->packed_input == i && i > 0 ? loaded->table : NULL;
+}
+
+/* Queues a step, unless the batch leaves it nothing to do. */
+static enum ash_status start(
+    struct ash_device_queue *queue, const struct ash_step *step, const struct ash_batch *batch)
+{
+    const struct ash_device_loaded *loaded = (const struct ash_device_loaded *)step->loaded;
+    struct ash_args args = step->args;
+    struct ash_device_call call;
+    ash_args_bind(&args, batch);
+    loaded->op->bind(&args, &call);
+    if (call.groups == 0)
+        return ASH_OK;
+    struct ash_device_start start = { .entry = loaded->entry[call.entry],
+        .groups = call.groups,
+        .out = ash_device_memory(step->out),
+        .batch = queue->batch,
+        .args = call.args };
+    for (int i = 0; i < DEVICE_INPUTS; i++)
+        start.in[i] = find_input(step, i, &start.args.at[i]);
+    start.args.out_at = (long)step->out.offset_bytes;
+    return ash_fail_in(queue->calls->start(queue, &start), "%s", step->name);
+}
+
+enum ash_status ash_device_launch(struct ash_device *device, const struct ash_step *step,
+    const struct ash_batch *batch, const struct ash_event *after, int after_count,
+    struct ash_event *done)
+{
+    struct ash_device_queue *queue = (struct ash_device_queue *)device;
+    ASH_TRY(ash_device_begin(queue, after, after_count));
+    if (step->op->needs_batch)
+        ASH_TRY(send_batch(queue, batch));
+    ASH_TRY(start(queue, step, batch));
+    return ash_device_mark(queue, done);
+}
+
+/* ---- A whole run ---- */
+
+/* With a trace each step is waited for: its span is its own time, and the run as a whole is slower. */
+static enum ash_status start_traced(struct ash_device_queue *queue, struct ash_program *program,
+    int32_t index, const struct ash_batch *batch)
+{
+    int64_t start_ns = ash_now_ns();
+    ASH_TRY(start(queue, &program->step[index], batch));
+    ASH_TRY(queue->calls->finish(queue));
+    ash_device_trace(program, index, start_ns);
+    return ASH_OK;
+}
+
+static enum ash_status start_all(
+    struct ash_device_queue *queue, struct ash_program *program, const struct ash_batch *batch)
+{
+    for (int32_t i = 0; i < program->steps; i++) {
+        const struct ash_step *step = &program->step[i];
+        if (i > 0 && step->phase != step[-1].phase)
+            ASH_TRY(ash_device_order(queue));
+        ASH_TRY(program->lane ? start_traced(queue, program, i, batch) : start(queue, step, batch));
+    }
+    return ASH_OK;
+}
+
+enum ash_status ash_device_run(struct ash_device *device, struct ash_program *program,
+    const struct ash_batch *batch, const struct ash_event *after, int after_count,
+    struct ash_event *done)
+{
+    struct ash_device_queue *queue = (struct ash_device_queue *)device;
+    ASH_TRY(ash_device_begin(queue, after, after_count));
+    if (program->needs_batch)
+        ASH_TRY(send_batch(queue, batch));
+    ASH_TRY(start_all(queue, program, batch));
+    return ash_device_mark(queue, done);
+}
