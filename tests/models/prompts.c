@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Prompts with kernels of their own: what a sequence says hangs on its own tokens all the same. */
-#include "drivers/cpu/cpu.h"
-#include "drivers/cpu/ranking_internal.h"
 #include "models/model.h"
-#include "runtime/build.h"
 #include "runtime/cpu.h"
-#include "tests/models/tiny_shape.h"
+#include "tests/models/tiny_model.h"
+#include "tests/support/ranking_file.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -32,23 +30,11 @@ static void make_model(void)
 static void make_ranking(void)
 {
     static struct ash_ranking ranking;
-    char features[512], build[128];
-    struct ash_device_info info;
-    int count;
-    cr_assert_eq(ash_driver_cpu.probe(NULL, &info, 1, &count), ASH_OK);
-    struct ranking_key here = { info.name,
-        ash_cpu_describe(ash_cpu_features(), features, sizeof features),
-        ash_build_describe(build, sizeof build) };
     ranking_list(&ranking, ash_cpu_features());
     if (ranking.count == 0)
         cr_skip_test("this processor leaves no choice of kernels");
-    for (int i = 0; i < ranking.count; i++) {
-        ranking.item[i].decode_ns = 1000;
-        ranking.item[i].prefill_ns = 1000000 >> i % 16;
-    }
-    char *file = ranking_path(folder, &here);
-    cr_assert_eq(ranking_write(&ranking, &here, file), ASH_OK, "%s", ash_error());
-    free(file);
+    ranking_reverse(&ranking, false);
+    ranking_leave(&ranking, folder);
 }
 
 static void set_up(void)

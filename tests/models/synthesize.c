@@ -2,7 +2,7 @@
 /* Files of random weights: read back by our own reader, run by our own engine. */
 #include "models/model.h"
 #include "runtime/memory.h"
-#include "tests/models/tiny_shape.h"
+#include "tests/models/tiny_model.h"
 
 #include <criterion/criterion.h>
 #include <math.h>

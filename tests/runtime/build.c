@@ -30,3 +30,11 @@ Test(build, is_told_by_what_the_linker_wrote)
     ash_build_describe(cut, sizeof cut);
     cr_assert(strlen(cut) == 8 && strncmp(cut, id, 8) == 0, "%s", cut);
 }
+
+Test(build, two_calls_name_the_same_build)
+{
+    char one[128], two[128], cut[5];
+    cr_assert_str_eq(ash_build_describe(one, sizeof one), ash_build_describe(two, sizeof two));
+    cr_assert(strlen(one) > 4);
+    cr_assert_eq(strlen(ash_build_describe(cut, sizeof cut)), 4);
+}
