@@ -143,11 +143,6 @@ static void reader_run(const struct ash_args *args, int64_t first, int64_t last)
             (size_t)(last - first) * PAGE_BYTES, node_of_this_thread() };
 }
 
-static size_t reader_pack_bytes(const struct ash_tensor *weight)
-{
-    return ash_tensor_bytes(weight);
-}
-
 static void reader_pack(const struct ash_tensor *weight, int64_t first, int64_t last, void *out)
 {
     memcpy((char *)out + first * PAGE_BYTES, (const char *)weight->data + first * PAGE_BYTES,
@@ -159,7 +154,7 @@ static const struct ash_kernel reader_kernels[] = {
         .grain = 1,
         .run = reader_run,
         .packed_input = 1,
-        .pack_bytes = reader_pack_bytes,
+        .pack_bytes = tiny_pack_bytes,
         .pack = reader_pack },
     { 0 },
 };

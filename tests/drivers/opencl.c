@@ -13,7 +13,7 @@
 #include "runtime/config.h"
 #include "runtime/file.h"
 #include "runtime/memory.h"
-#include "runtime/trace.h"
+#include "tests/drivers/rig.h"
 
 #include <criterion/criterion.h>
 #include <dirent.h>
@@ -22,8 +22,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-enum { MAX_DEVICES = 16, COLUMNS = 64, MILLISECONDS = 150 };
 
 static struct ash_device_info found[MAX_DEVICES];
 static int count;
@@ -52,15 +50,6 @@ static void remove_folder(void)
     cr_assert_eq(system(command), 0);
 }
 
-/* One unusable entry with a reason that has `word` in it. */
-static void expect_reason(const char *word)
-{
-    cr_assert_eq(ash_driver_opencl.probe(NULL, found, MAX_DEVICES, &count), ASH_OK);
-    cr_assert_eq(count, 1);
-    cr_assert(!found[0].usable);
-    cr_assert(strstr(found[0].reason, word), "%s", found[0].reason);
-}
-
 static void needs_loader(void)
 {
     struct opencl_api api;
@@ -82,18 +71,7 @@ Test(opencl, a_loader_without_drivers_is_found_out_in_no_time, .init = make_fold
 {
     needs_loader();
     setenv("OCL_ICD_VENDORS", folder, 1);
-    expect_reason("knows no driver");
-    int64_t least_ns = INT64_MAX;
-    for (int i = 0; i < 5; i++) {
-        int64_t start_ns = ash_now_ns();
-        expect_reason("knows no driver");
-        int64_t took_ns = ash_now_ns() - start_ns;
-        least_ns = took_ns < least_ns ? took_ns : least_ns;
-    }
-    fprintf(stderr, "discovery without drivers: %.1f ms\n", (double)least_ns / 1e6);
-#ifdef NDEBUG /* a sanitizer's process takes longer to start */
-    cr_assert_lt(least_ns, MILLISECONDS * 1000000LL);
-#endif
+    rig_expect_reason_in_no_time(&ash_driver_opencl, "knows no driver");
 }
 
 /* The pipe to the process that asks is then where that process expects its standard streams. */
@@ -105,7 +83,7 @@ Test(opencl, a_program_without_standard_streams_asks_all_the_same, .init = make_
     int streams[2] = { dup(STDIN_FILENO), dup(STDOUT_FILENO) };
     close(STDIN_FILENO);
     close(STDOUT_FILENO);
-    expect_reason("knows no driver");
+    rig_expect_reason(&ash_driver_opencl, "knows no driver");
     for (int i = 0; i < 2; i++) {
         dup2(streams[i], i);
         close(streams[i]);
@@ -119,9 +97,9 @@ Test(opencl, a_driver_that_crashes_takes_nobody_along, .init = make_folder, .fin
     cr_assert(crash, "the build names the library");
     write_file("crash.icd", crash, strlen(crash));
     setenv("OCL_ICD_VENDORS", folder, 1);
-    expect_reason("crashes or hangs");
+    rig_expect_reason(&ash_driver_opencl, "crashes or hangs");
     write_file("crash.icd", "/not/here.so\n", 13);
-    expect_reason("knows no driver");
+    rig_expect_reason(&ash_driver_opencl, "knows no driver");
 }
 
 /* ---- A device, with a cache of its own ---- */
@@ -391,19 +369,13 @@ Test(opencl, errors_say_what_to_do_and_a_lost_device_stays_lost, .init = set_up,
     struct ash_device *device = open_device();
     struct opencl_device *self = (struct opencl_device *)device;
     struct ash_buffer *buffer = NULL;
-    struct ash_event done;
     cr_assert_eq(
         opencl_check(self, CL_MEM_OBJECT_ALLOCATION_FAILURE, "run a step"), ASH_ERR_NO_MEMORY);
     cr_assert(strstr(ash_error(), "smaller model"), "%s", ash_error());
     cr_assert_eq(device->driver->alloc(device, 64, ASH_MEMORY_ARENA, &buffer), ASH_OK);
     cr_assert_eq(opencl_check(self, CL_OUT_OF_RESOURCES, "run a step"), ASH_ERR_DEVICE);
     cr_assert(strstr(ash_error(), "lost") && strstr(ash_error(), "start again"), "%s", ash_error());
-    for (int i = 0; i < 2; i++) {
-        cr_assert_eq(device->driver->copy(device, (struct ash_place){ buffer, 0 },
-                         (struct ash_place){ buffer, 32 }, 32, NULL, 0, &done),
-            ASH_ERR_DEVICE);
-        cr_assert(strstr(ash_error(), "was lost earlier"), "%s", ash_error());
-    }
+    rig_expect_lost(device, buffer);
     device->driver->free(buffer);
     ash_driver_opencl.close(device);
 }

@@ -17,15 +17,10 @@
 /* The one entry that is listed for a plugin of no use says why. */
 static void expect_reason(const char *plugin, const char *fault, const char *words)
 {
-    struct ash_device_info info;
-    int count;
     setenv("ASHLAR_PJRT_PLUGIN", plugin, 1);
     setenv("ASHLAR_TEST_PJRT_FAULT", fault, 1);
     unsetenv("TPU_LIBRARY_PATH");
-    cr_assert_eq(ash_driver_pjrt.probe(NULL, &info, 1, &count), ASH_OK);
-    cr_assert_eq(count, 1);
-    cr_assert_not(info.usable);
-    cr_assert(strstr(info.reason, words), "%s, %s: %s", plugin, fault, info.reason);
+    rig_expect_reason(&ash_driver_pjrt, words);
 }
 
 Test(pjrt, a_plugin_that_is_missing_or_none_is_told)
@@ -188,14 +183,8 @@ Test(pjrt, a_lost_device_stays_lost)
 {
     struct ash_device *device = open_chip(0);
     struct ash_buffer *buffer = rig_allocate(device, 64, ASH_MEMORY_STATE);
-    struct ash_event done;
     ((struct pjrt_device *)device)->lost = true;
-    for (int i = 0; i < 2; i++) {
-        cr_assert_eq(device->driver->copy(device, (struct ash_place){ buffer, 0 },
-                         (struct ash_place){ buffer, 32 }, 32, NULL, 0, &done),
-            ASH_ERR_DEVICE);
-        cr_assert(strstr(ash_error(), "was lost earlier"), "%s", ash_error());
-    }
+    rig_expect_lost(device, buffer);
     device->driver->free(buffer);
     ash_driver_pjrt.close(device);
 }

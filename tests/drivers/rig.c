@@ -3,9 +3,11 @@
 
 #include "drivers/drivers.h"
 #include "runtime/memory.h"
+#include "runtime/trace.h"
 #include "tests/support/tiny_ops.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 void rig_for_each_device(void (*check)(struct ash_device *device))
@@ -24,6 +26,43 @@ void rig_for_each_device(void (*check)(struct ash_device *device))
         usable++;
     }
     cr_assert_geq(usable, 1);
+}
+
+void rig_expect_reason(const struct ash_driver *driver, const char *word)
+{
+    struct ash_device_info found[MAX_DEVICES];
+    int count;
+    cr_assert_eq(driver->probe(NULL, found, MAX_DEVICES, &count), ASH_OK, "%s", ash_error());
+    cr_assert_eq(count, 1);
+    cr_assert_not(found[0].usable);
+    cr_assert(strstr(found[0].reason, word), "%s", found[0].reason);
+}
+
+void rig_expect_reason_in_no_time(const struct ash_driver *driver, const char *word)
+{
+    enum { MILLISECONDS = 150 };
+    int64_t least_ns = INT64_MAX;
+    for (int i = 0; i < 5; i++) {
+        int64_t start_ns = ash_now_ns();
+        rig_expect_reason(driver, word);
+        int64_t took_ns = ash_now_ns() - start_ns;
+        least_ns = took_ns < least_ns ? took_ns : least_ns;
+    }
+    fprintf(stderr, "%s, %s: %.2f ms\n", driver->name, word, (double)least_ns / 1e6);
+#ifdef NDEBUG /* a sanitizer's process takes longer to start */
+    cr_assert_lt(least_ns, MILLISECONDS * 1000000LL);
+#endif
+}
+
+void rig_expect_lost(struct ash_device *device, struct ash_buffer *buffer)
+{
+    struct ash_event done;
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(device->driver->copy(device, (struct ash_place){ buffer, 0 },
+                         (struct ash_place){ buffer, 32 }, 32, NULL, 0, &done),
+            ASH_ERR_DEVICE);
+        cr_assert(strstr(ash_error(), "was lost earlier"), "%s", ash_error());
+    }
 }
 
 struct ash_place rig_host_place(void *memory, size_t size_bytes, struct ash_buffer *buffer)

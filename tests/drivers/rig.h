@@ -12,6 +12,15 @@ enum { MAX_DEVICES = 16, TOKENS = 64, OUTPUTS = 3, COLUMNS = 64, ROWS = 40 };
 /* Opens every usable device of this machine in turn, at least one, and closes it after check(). */
 void rig_for_each_device(void (*check)(struct ash_device *device));
 
+/* One unusable entry with a reason that has `word` in it is all that the driver finds. */
+void rig_expect_reason(const struct ash_driver *driver, const char *word);
+
+/* And that within 150 ms, the fastest of a few times; sanitized builds are not held to it. */
+void rig_expect_reason_in_no_time(const struct ash_driver *driver, const char *word);
+
+/* Whatever is asked of a device that was lost, the message says so. `buffer`: its own, of 64 bytes. */
+void rig_expect_lost(struct ash_device *device, struct ash_buffer *buffer);
+
 /* Host memory as a copy's other end; *buffer must live as long as the place. */
 struct ash_place rig_host_place(void *memory, size_t size_bytes, struct ash_buffer *buffer);
 

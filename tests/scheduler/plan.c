@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "runtime/memory.h"
 #include "tests/scheduler/rig.h"
 
 #include <criterion/criterion.h>
@@ -338,16 +337,7 @@ static void check_failed_allocations(const char *name)
     struct ash_graph *graph = rig_graph();
     ash_value outputs[4];
     rig_random(graph, 11, 25, true, outputs, 4);
-    enum ash_status status = ASH_ERR_NO_MEMORY;
-    for (int64_t nth = 0; status != ASH_OK; nth++) {
-        struct ash_plan *plan = NULL;
-        ash_memory_fail_from(nth);
-        status = ash_plan_create(graph, &options, &plan);
-        ash_memory_fail_from(-1);
-        cr_assert(status == ASH_OK ? plan != NULL : status == ASH_ERR_NO_MEMORY && !plan, "%s",
-            ash_error());
-        ash_plan_destroy(plan);
-    }
+    rig_plan_with_failing_memory(graph, &options);
     ash_graph_destroy(graph);
     device->driver->close(device);
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Plans over several devices: any placement gives what one device gives. */
-#include "runtime/memory.h"
 #include "tests/scheduler/rig.h"
 #include "tests/support/lazy_device.h"
 
@@ -195,16 +194,7 @@ Test(devices, planning_survives_every_failed_allocation)
     rig_random(graph, 11, 25, true, outputs, 4);
     place_at_random(graph, 11, devices.count, placement);
     struct ash_plan_options options = { devices.item, devices.count, .placement = placement };
-    enum ash_status status = ASH_ERR_NO_MEMORY;
-    for (int64_t nth = 0; status != ASH_OK; nth++) {
-        struct ash_plan *plan = NULL;
-        ash_memory_fail_from(nth);
-        status = ash_plan_create(graph, &options, &plan);
-        ash_memory_fail_from(-1);
-        cr_assert(status == ASH_OK ? plan != NULL : status == ASH_ERR_NO_MEMORY && !plan, "%s",
-            ash_error());
-        ash_plan_destroy(plan);
-    }
+    rig_plan_with_failing_memory(graph, &options);
     ash_graph_destroy(graph);
     close_devices(&devices);
 }

@@ -2,6 +2,7 @@
 #include "tests/scheduler/rig.h"
 
 #include "runtime/config.h"
+#include "runtime/memory.h"
 
 #include <string.h>
 
@@ -143,6 +144,20 @@ struct ash_plan *rig_plan(const struct ash_graph *graph, struct ash_device *devi
     given.device_count = 1;
     rig_must(ash_plan_create(graph, &given, &plan) == ASH_OK);
     return plan;
+}
+
+void rig_plan_with_failing_memory(
+    const struct ash_graph *graph, const struct ash_plan_options *options)
+{
+    enum ash_status status = ASH_ERR_NO_MEMORY;
+    for (int64_t nth = 0; status != ASH_OK; nth++) {
+        struct ash_plan *plan = NULL;
+        ash_memory_fail_from(nth);
+        status = ash_plan_create(graph, options, &plan);
+        ash_memory_fail_from(-1);
+        rig_must(status == ASH_OK ? plan != NULL : status == ASH_ERR_NO_MEMORY && !plan);
+        ash_plan_destroy(plan);
+    }
 }
 
 int32_t rig_step(const struct ash_plan *plan, const char *name, struct ash_plan_step *out)

@@ -49,6 +49,10 @@ int rig_random(
 struct ash_plan *rig_plan(const struct ash_graph *graph, struct ash_device *device,
     const struct ash_plan_options *options);
 
+/* Makes the plan again and again, each time with one allocation later failing, until it succeeds. */
+void rig_plan_with_failing_memory(
+    const struct ash_graph *graph, const struct ash_plan_options *options);
+
 /* The step of that name; index -1 if there is none. */
 int32_t rig_step(const struct ash_plan *plan, const char *name, struct ash_plan_step *out);
 

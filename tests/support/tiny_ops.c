@@ -277,7 +277,7 @@ static void mix_reference(const struct ash_args *args)
         mix_row(args, t, row_of(&args->in[0], t), false);
 }
 
-static size_t mix_pack_bytes(const struct ash_tensor *weight)
+size_t tiny_pack_bytes(const struct ash_tensor *weight)
 {
     return ash_tensor_bytes(weight);
 }
@@ -294,7 +294,7 @@ static const struct ash_kernel mix_kernels[] = {
         .grain = 2,
         .run = mix_run,
         .packed_input = 1,
-        .pack_bytes = mix_pack_bytes,
+        .pack_bytes = tiny_pack_bytes,
         .pack = mix_pack },
     { 0 },
 };

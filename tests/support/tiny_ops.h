@@ -35,5 +35,8 @@ struct tiny_batch {
 };
 void tiny_batch_init(struct tiny_batch *batch, int32_t tokens, int32_t outputs);
 
+/* What a weight takes packed, for kernels whose layout has the plain one's size. */
+size_t tiny_pack_bytes(const struct ash_tensor *weight);
+
 /* Fixed numbers in [-1, 1), the same for the same seed. */
 void tiny_fill(float *out, int64_t count, uint32_t seed);
