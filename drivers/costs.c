@@ -3,6 +3,7 @@
 
 #include "runtime/affinity.h"
 #include "runtime/build.h"
+#include "runtime/hash.h"
 #include "runtime/memory.h"
 
 #include <dirent.h>
@@ -17,22 +18,13 @@ char *ash_costs_identity(const struct ash_device_info *info)
         ash_affinity_usable(), ash_build_describe(build, sizeof build));
 }
 
-/* FNV-1a (Fowler, Noll, Vo), 64 bits: to name a file, which says itself what it is of. */
-static uint64_t hash(const char *text)
-{
-    uint64_t value = 0xcbf29ce484222325;
-    for (; *text; text++)
-        value = (value ^ (uint8_t)*text) * 0x100000001b3;
-    return value;
-}
-
 char *ash_costs_path(const char *directory, const struct ash_device_info *info)
 {
     char *identity = ash_costs_identity(info);
     char *path = NULL;
     if (identity)
         path = ash_format("%s/costs-%s-%016llx", directory, info->driver->name,
-            (unsigned long long)hash(identity));
+            (unsigned long long)ash_hash(ASH_HASH_BEGIN, identity, strlen(identity)));
     ash_free(identity);
     return path;
 }

@@ -142,10 +142,13 @@ enum ash_status ash_device_find(const struct ash_device_info *devices, int count
 
 enum ash_status ash_events_wait(const struct ash_event *events, int count)
 {
-    for (int i = 0; i < count; i++)
-        if (events[i].device)
-            ASH_TRY(events[i].device->driver->wait(events[i].device, events[i]));
-    return ASH_OK;
+    enum ash_status status = ASH_OK;
+    for (int i = 0; i < count; i++) {
+        struct ash_device *device = events[i].device;
+        enum ash_status one = device ? device->driver->wait(device, events[i]) : ASH_OK;
+        status = one == ASH_OK ? status : one;
+    }
+    return status;
 }
 
 char *ash_step_describe(const struct ash_step *step, char *text, size_t capacity)

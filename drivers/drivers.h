@@ -32,5 +32,6 @@ enum ash_status ash_device_find(const struct ash_device_info *devices, int count
  * text. For traces and drawings. */
 char *ash_step_describe(const struct ash_step *step, char *text, size_t capacity);
 
-/* For drivers: returns once each of `events`, of any device, has happened; the first error of any. */
+/* For drivers: returns once each of `events`, of any device, has happened, also after an error; the last
+ * error of any. */
 enum ash_status ash_events_wait(const struct ash_event *events, int count);

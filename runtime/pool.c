@@ -56,6 +56,11 @@ int64_t ash_pool_room(int numa_node)
     return ash_pool_room_below("", several_nodes() ? numa_node : -1).free;
 }
 
+int64_t ash_pool_most(void)
+{
+    return ash_pool_room_below("", -1).total;
+}
+
 static enum ash_status check_room(int node, size_t size_bytes, bool lazy)
 {
     struct ash_pool_room room = ash_pool_room_below("", several_nodes() ? node : -1);

@@ -46,6 +46,10 @@ enum ash_status ash_pool_create_lazy(int numa_node, size_t size_bytes, struct as
 /* The bytes that ash_pool_create() would find free there now; INT64_MAX where nothing is known. */
 int64_t ash_pool_room(int numa_node);
 
+/* The bytes that pools could ever hold together in this process: the machine's memory or its control
+ * group's limit; INT64_MAX where nothing is known. */
+int64_t ash_pool_most(void);
+
 /* Takes NULL. All pieces end with it. */
 void ash_pool_destroy(struct ash_pool *pool);
 

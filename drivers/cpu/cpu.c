@@ -7,10 +7,10 @@
 #include "runtime/config.h"
 #include "runtime/cpu.h"
 #include "runtime/memory.h"
+#include "runtime/pool.h"
 #include "runtime/topology.h"
 
 #include <stdio.h>
-#include <unistd.h>
 
 /* The maker's name of the first package, where the machine is known. */
 static const char *find_name(const struct ash_topology *topology)
@@ -28,7 +28,7 @@ static enum ash_status cpu_probe(
     if (capacity < 1)
         return ASH_OK;
     *out = (struct ash_device_info){ .driver = &ash_driver_cpu,
-        .memory_bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE),
+        .memory_bytes = (uint64_t)ash_pool_most(),
         .numa_node = -1,
         .host_memory = true,
         .usable = true };

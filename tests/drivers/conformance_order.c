@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Conformance, as conformance.c: the order of what a device is given, and whole runs of it. */
+#include "drivers/drivers.h"
 #include "runtime/memory.h"
 #include "tests/drivers/rig.h"
 #include "tests/support/tiny_ops.h"
@@ -119,6 +120,26 @@ static void check_foreign_failure(struct ash_device *device)
 Test(conformance, a_failure_that_was_waited_for_is_reported_once)
 {
     rig_for_each_device(check_foreign_failure);
+}
+
+static int waits;
+
+static enum ash_status counting_wait(struct ash_device *device, struct ash_event event)
+{
+    (void)device;
+    waits++;
+    return event.value == 2 ? ash_fail(ASH_ERR_DEVICE, "event 2 failed") : ASH_OK;
+}
+
+Test(conformance, all_events_are_waited_for_also_those_after_one_that_failed)
+{
+    static const struct ash_driver driver = { .name = "counting", .wait = counting_wait };
+    struct ash_device device = { .driver = &driver };
+    const struct ash_event events[] = { { &device, 1 }, { NULL, 0 }, { &device, 2 },
+        { &device, 3 } };
+    cr_assert_eq(ash_events_wait(events, 4), ASH_ERR_DEVICE);
+    cr_assert_eq(waits, 3);
+    cr_assert(strstr(ash_error(), "event 2"), "%s", ash_error());
 }
 
 /* ---- Whole runs ---- */
