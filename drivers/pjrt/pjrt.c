@@ -61,27 +61,29 @@ static void pjrt_close(struct ash_device *device)
         (void)pjrt_finish(self->api, self->ring[i], self->who, "finish its work");
     pjrt_plugin_release(self->plugin);
     ash_free(self->batch);
+    ash_free(self->cache_dir);
+    ash_free(self->identity);
     ash_free(self);
 }
 
-static enum ash_status open_device(struct pjrt_device *device)
+static enum ash_status open_device(struct pjrt_device *device, const struct ash_config *config)
 {
     char path[PJRT_MOST_PATH];
     ASH_TRY(pjrt_find_plugin(path));
     ASH_TRY(pjrt_plugin_take(path, &device->plugin));
-    return find_chip(device);
+    ASH_TRY(find_chip(device));
+    return pjrt_cache_open(device, config);
 }
 
 static enum ash_status pjrt_open(
     const struct ash_device_info *info, const struct ash_config *config, struct ash_device **out)
 {
-    (void)config;
     struct pjrt_device *device = ash_alloc_zero(sizeof *device);
     if (!device)
         return ash_fail_memory(sizeof *device, "a device");
     device->base = (struct ash_device){ .driver = &ash_driver_pjrt, .info = *info };
     snprintf(device->who, sizeof device->who, "pjrt:%d (%s)", info->index, info->name);
-    enum ash_status status = open_device(device);
+    enum ash_status status = open_device(device, config);
     if (status != ASH_OK) {
         pjrt_close(&device->base);
         return status;

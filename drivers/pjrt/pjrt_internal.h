@@ -29,7 +29,8 @@ struct pjrt_device {
     char who[128];    /* for messages: "pjrt:0 (cpu)" */
     char options[40]; /* CompileOptionsProto: one copy of the program, on this chip */
     size_t options_size;
-    bool is_processor; /* its compiler makes code for the processor */
+    char *cache_dir, *identity; /* owned; NULL = programs are not kept */
+    bool is_processor;          /* its compiler makes code for the processor */
     bool lost;
     size_t used_bytes;                  /* of all buffers */
     uint64_t queued, waited;            /* the timeline */
@@ -199,8 +200,11 @@ enum ash_status pjrt_variant_make(struct pjrt_runner *runner, const struct ash_s
 void pjrt_runner_init(struct pjrt_runner *runner, struct pjrt_device *device,
     const struct ash_step *steps, int32_t count);
 void pjrt_runner_finish(struct pjrt_runner *runner);
+
+/* pjrt_cache.c: programs compiled, or found on disk where an earlier start has left them. */
+enum ash_status pjrt_cache_open(struct pjrt_device *device, const struct ash_config *config);
 enum ash_status pjrt_compile_text(
-    struct pjrt_device *device, struct pjrt_text *text, struct pjrt_executable **out);
+    struct pjrt_device *device, const struct pjrt_text *text, struct pjrt_executable **out);
 
 /* pjrt_run.c */
 enum ash_status pjrt_execute(struct pjrt_device *device, struct pjrt_executable *executable,

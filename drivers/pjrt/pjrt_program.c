@@ -276,20 +276,6 @@ static enum ash_status emit_steps(struct pjrt_emit *emit, bool needs_batch, int3
 
 /* ---- Compiling ---- */
 
-enum ash_status pjrt_compile_text(
-    struct pjrt_device *device, struct pjrt_text *text, struct pjrt_executable **out)
-{
-    struct pjrt_code code = { PJRT_ARGS(pjrt_code), .text = text->text, .text_size = text->length,
-        .format = "mlir", .format_size = 4 };
-    struct pjrt_client_compile call = { PJRT_ARGS(pjrt_client_compile), .client = device->client,
-        .code = &code, .options = device->options, .options_size = device->options_size };
-    ASH_TRY(text->status);
-    ASH_TRY(pjrt_check(
-        device->api, device->api->client_compile(&call), device->who, "compile a program"));
-    *out = call.executable;
-    return *out ? ASH_OK : pjrt_device_fail(device, "compile a program");
-}
-
 static enum ash_status add_room(struct pjrt_variant *variant)
 {
     for (size_t i = 0; i < variant->arguments; i++)

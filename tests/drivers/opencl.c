@@ -11,44 +11,20 @@
 #include "kernels/add/add.h"
 #include "kernels/matmul/matmul.h"
 #include "runtime/config.h"
-#include "runtime/file.h"
 #include "runtime/memory.h"
+#include "tests/drivers/folder_rig.h"
 #include "tests/drivers/rig.h"
 
 #include <criterion/criterion.h>
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static struct ash_device_info found[MAX_DEVICES];
 static int count;
-static char folder[] = "/tmp/ashlar-opencl-XXXXXX";
 
 /* ---- Machines without OpenCL, or with half of it ---- */
-
-static void write_file(const char *name, const void *bytes, size_t length)
-{
-    char path[512];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    FILE *file = fopen(path, "wb");
-    cr_assert(file && fwrite(bytes, 1, length, file) == length);
-    fclose(file);
-}
-
-static void make_folder(void)
-{
-    cr_assert(mkdtemp(folder));
-}
-
-static void remove_folder(void)
-{
-    char command[64];
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    cr_assert_eq(system(command), 0);
-}
 
 static void needs_loader(void)
 {
@@ -66,20 +42,20 @@ Test(opencl, a_missing_loader_says_what_to_install)
     cr_assert(strstr(ash_error(), "lacks cl"), "%s", ash_error());
 }
 
-Test(opencl, a_loader_without_drivers_is_found_out_in_no_time, .init = make_folder,
-    .fini = remove_folder)
+Test(opencl, a_loader_without_drivers_is_found_out_in_no_time, .init = rig_folder_make,
+    .fini = rig_folder_remove)
 {
     needs_loader();
-    setenv("OCL_ICD_VENDORS", folder, 1);
+    setenv("OCL_ICD_VENDORS", rig_folder, 1);
     rig_expect_reason_in_no_time(&ash_driver_opencl, "knows no driver");
 }
 
 /* The pipe to the process that asks is then where that process expects its standard streams. */
-Test(opencl, a_program_without_standard_streams_asks_all_the_same, .init = make_folder,
-    .fini = remove_folder)
+Test(opencl, a_program_without_standard_streams_asks_all_the_same, .init = rig_folder_make,
+    .fini = rig_folder_remove)
 {
     needs_loader();
-    setenv("OCL_ICD_VENDORS", folder, 1);
+    setenv("OCL_ICD_VENDORS", rig_folder, 1);
     int streams[2] = { dup(STDIN_FILENO), dup(STDOUT_FILENO) };
     close(STDIN_FILENO);
     close(STDOUT_FILENO);
@@ -90,21 +66,20 @@ Test(opencl, a_program_without_standard_streams_asks_all_the_same, .init = make_
     }
 }
 
-Test(opencl, a_driver_that_crashes_takes_nobody_along, .init = make_folder, .fini = remove_folder)
+Test(opencl, a_driver_that_crashes_takes_nobody_along, .init = rig_folder_make,
+    .fini = rig_folder_remove)
 {
     const char *crash = getenv("ASHLAR_TEST_CRASHING_ICD");
     needs_loader();
     cr_assert(crash, "the build names the library");
-    write_file("crash.icd", crash, strlen(crash));
-    setenv("OCL_ICD_VENDORS", folder, 1);
+    rig_write_file("crash.icd", crash, strlen(crash));
+    setenv("OCL_ICD_VENDORS", rig_folder, 1);
     rig_expect_reason(&ash_driver_opencl, "crashes or hangs");
-    write_file("crash.icd", "/not/here.so\n", 13);
+    rig_write_file("crash.icd", "/not/here.so\n", 13);
     rig_expect_reason(&ash_driver_opencl, "knows no driver");
 }
 
 /* ---- A device, with a cache of its own ---- */
-
-static struct ash_config config;
 
 static struct ash_device *open_device(void)
 {
@@ -112,26 +87,9 @@ static struct ash_device *open_device(void)
     cr_assert_eq(ash_driver_opencl.probe(NULL, found, MAX_DEVICES, &count), ASH_OK);
     if (!found[0].usable)
         cr_skip_test("no usable OpenCL device: install pocl-opencl-icd");
-    cr_assert_eq(ash_driver_opencl.open(&found[0], &config, &device), ASH_OK, "%s", ash_error());
+    cr_assert_eq(
+        ash_driver_opencl.open(&found[0], &rig_config, &device), ASH_OK, "%s", ash_error());
     return device;
-}
-
-static void set(const char *name, const char *value)
-{
-    cr_assert_eq(ash_config_set(&config, ash_setting_find(name), value, ASH_SOURCE_FLAG), ASH_OK);
-}
-
-static void set_up(void)
-{
-    make_folder();
-    cr_assert_eq(ash_config_init(&config), ASH_OK);
-    set("cache_dir", folder);
-}
-
-static void tear_down(void)
-{
-    ash_config_finish(&config);
-    remove_folder();
 }
 
 /* add for (4, C), loaded; its status. */
@@ -178,38 +136,6 @@ static void run_add(struct ash_device *device)
 
 /* ---- Programs on disk ---- */
 
-/* The path of the one file in the cache; "" if there is none. */
-static char *cached_file(void)
-{
-    static char path[600];
-    char directory[256];
-    path[0] = '\0';
-    snprintf(directory, sizeof directory, "%s/opencl", folder);
-    DIR *open = opendir(directory);
-    for (struct dirent *entry; open && (entry = readdir(open));)
-        if (entry->d_name[0] != '.') {
-            cr_assert_str_empty(path, "one file and no drafts");
-            snprintf(path, sizeof path, "%s/%s", directory, entry->d_name);
-        }
-    if (open)
-        closedir(open);
-    return path;
-}
-
-static void read_whole(const char *path, unsigned char **out, size_t *length)
-{
-    char *text;
-    cr_assert_eq(ash_whole_file_read(path, 1 << 28, &text, length), ASH_OK, "%s", ash_error());
-    *out = (unsigned char *)text;
-}
-
-static void write_whole(const char *path, const unsigned char *bytes, size_t length)
-{
-    FILE *file = fopen(path, "wb");
-    cr_assert(file && fwrite(bytes, 1, length, file) == length);
-    fclose(file);
-}
-
 static void run_once(void)
 {
     struct ash_device *device = open_device();
@@ -217,60 +143,36 @@ static void run_once(void)
     ash_driver_opencl.close(device);
 }
 
-Test(opencl, a_program_is_kept_and_a_damaged_one_made_again, .init = set_up, .fini = tear_down)
+Test(opencl, a_program_is_kept_and_a_damaged_one_made_again, .init = rig_cache_set_up,
+    .fini = rig_cache_tear_down)
 {
-    unsigned char *good, *now;
-    size_t length, length_now;
-    run_once();
-    char path[600];
-    snprintf(path, sizeof path, "%s", cached_file());
-    cr_assert_not(path[0] == '\0');
-    read_whole(path, &good, &length);
-    struct stat before, after;
-    stat(path, &before);
-    run_once();
-    stat(path, &after);
-    cr_assert_eq(before.st_ino, after.st_ino, "a good file is used as it is");
-
-    const size_t lengths[] = { 0, 7, sizeof(uint64_t) * 4, length / 2, length - 1, length };
-    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
-        unsigned char *bad = malloc(length);
-        memcpy(bad, good, length);
-        bad[length - 1] ^= 1;
-        bad[length / 3] ^= 0x40;
-        write_whole(path, bad, lengths[i]);
-        free(bad);
-        run_once();
-        read_whole(cached_file(), &now, &length_now);
-        cr_assert_geq(length_now, length / 2, "case %zu was not made again", i);
-        ash_free(now);
-    }
-    ash_free(good);
+    rig_check_kept_programs("opencl", run_once);
 }
 
-Test(opencl, a_cache_that_cannot_be_written_costs_time_only, .init = set_up, .fini = tear_down)
+Test(opencl, a_cache_that_cannot_be_written_costs_time_only, .init = rig_cache_set_up,
+    .fini = rig_cache_tear_down)
 {
-    write_file("opencl", "a file where the folder should be", 33);
-    run_once();
+    rig_check_programs_that_cannot_be_kept("opencl", run_once);
 }
 
-Test(opencl, what_another_key_left_is_not_taken, .init = set_up, .fini = tear_down)
+Test(opencl, what_another_key_left_is_not_taken, .init = rig_cache_set_up,
+    .fini = rig_cache_tear_down)
 {
     unsigned char *out;
     size_t length;
     cr_assert_eq(
-        ash_program_cache_write(folder, "add", "driver 1", (const unsigned char *)"12345", 5),
+        ash_program_cache_write(rig_folder, "add", "driver 1", (const unsigned char *)"12345", 5),
         ASH_OK);
-    cr_assert_eq(ash_program_cache_read(folder, "add", "driver 1", &out, &length), ASH_OK);
+    cr_assert_eq(ash_program_cache_read(rig_folder, "add", "driver 1", &out, &length), ASH_OK);
     cr_assert(length == 5 && memcmp(out, "12345", 5) == 0);
     ash_free(out);
     cr_assert_eq(
-        ash_program_cache_read(folder, "add", "driver 2", &out, &length), ASH_ERR_NOT_FOUND);
+        ash_program_cache_read(rig_folder, "add", "driver 2", &out, &length), ASH_ERR_NOT_FOUND);
     cr_assert_eq(
-        ash_program_cache_read(folder, "glu", "driver 1", &out, &length), ASH_ERR_NOT_FOUND);
+        ash_program_cache_read(rig_folder, "glu", "driver 1", &out, &length), ASH_ERR_NOT_FOUND);
 }
 
-/* ---- A kernel folder, as an FPGA has ---- */
+/* ---- A kernel rig_folder, as an FPGA has ---- */
 
 static void write_binary(struct ash_device *device, const char *name)
 {
@@ -279,11 +181,12 @@ static void write_binary(struct ash_device *device, const char *name)
     size_t length;
     cr_assert_eq(opencl_program_binary(self, self->programs->program, &binary, &length), ASH_OK,
         "%s", ash_error());
-    write_file(name, binary, length);
+    rig_write_file(name, binary, length);
     ash_free(binary);
 }
 
-Test(opencl, programs_come_out_of_a_kernel_folder, .init = set_up, .fini = tear_down)
+Test(opencl, programs_come_out_of_a_kernel_folder, .init = rig_cache_set_up,
+    .fini = rig_cache_tear_down)
 {
     struct ash_loaded *loaded = NULL;
     struct ash_device *device = open_device();
@@ -291,17 +194,17 @@ Test(opencl, programs_come_out_of_a_kernel_folder, .init = set_up, .fini = tear_
     write_binary(device, "add.bin"); /* PoCL's, in the place of a maker's tools */
     ash_driver_opencl.close(device);
 
-    set("cache_dir", "/nowhere");
-    set("kernel_dir", folder);
+    rig_set("cache_dir", "/nowhere");
+    rig_set("kernel_dir", rig_folder);
     device = open_device();
     run_add(device);
     ash_driver_opencl.close(device);
 
-    write_file("add.bin", "no program", 10);
+    rig_write_file("add.bin", "no program", 10);
     device = open_device();
     cr_assert_eq(load_add(device, &loaded), ASH_ERR_DEVICE);
     cr_assert(strstr(ash_error(), "add"), "%s", ash_error());
-    set("kernel_dir", "/nowhere");
+    rig_set("kernel_dir", "/nowhere");
     ash_driver_opencl.close(device);
     device = open_device();
     cr_assert_eq(load_add(device, &loaded), ASH_ERR_UNSUPPORTED);
@@ -312,7 +215,8 @@ Test(opencl, programs_come_out_of_a_kernel_folder, .init = set_up, .fini = tear_
 
 /* ---- Parts of a device ---- */
 
-Test(opencl, a_device_is_listed_and_used_in_parts, .init = set_up, .fini = tear_down)
+Test(opencl, a_device_is_listed_and_used_in_parts, .init = rig_cache_set_up,
+    .fini = rig_cache_tear_down)
 {
     setenv("POCL_DEVICES", "pthread", 1);
     setenv("ASHLAR_OPENCL_SPLIT", "2", 1);
@@ -323,7 +227,7 @@ Test(opencl, a_device_is_listed_and_used_in_parts, .init = set_up, .fini = tear_
     for (int i = 0; i < 2; i++) {
         struct ash_device *device;
         cr_assert_eq(
-            ash_driver_opencl.open(&found[i], &config, &device), ASH_OK, "%s", ash_error());
+            ash_driver_opencl.open(&found[i], &rig_config, &device), ASH_OK, "%s", ash_error());
         cr_assert(((struct opencl_device *)device)->entry.is_part);
         run_add(device);
         ash_driver_opencl.close(device);
@@ -335,22 +239,24 @@ Test(opencl, a_device_is_listed_and_used_in_parts, .init = set_up, .fini = tear_
     cr_assert(found[0].usable);
 }
 
-Test(opencl, devices_that_changed_are_not_mistaken, .init = set_up, .fini = tear_down)
+Test(opencl, devices_that_changed_are_not_mistaken, .init = rig_cache_set_up,
+    .fini = rig_cache_tear_down)
 {
     struct ash_device *device = open_device();
     ash_driver_opencl.close(device);
     found[0].name[0] ^= 1;
-    cr_assert_eq(ash_driver_opencl.open(&found[0], &config, &device), ASH_ERR_DEVICE);
+    cr_assert_eq(ash_driver_opencl.open(&found[0], &rig_config, &device), ASH_ERR_DEVICE);
     cr_assert(strstr(ash_error(), "start again"), "%s", ash_error());
     found[0].name[0] ^= 1;
     found[0].index = 100;
-    cr_assert_eq(ash_driver_opencl.open(&found[0], &config, &device), ASH_ERR_DEVICE);
+    cr_assert_eq(ash_driver_opencl.open(&found[0], &rig_config, &device), ASH_ERR_DEVICE);
     cr_assert(strstr(ash_error(), "gone"), "%s", ash_error());
 }
 
 /* ---- Errors ---- */
 
-Test(opencl, a_build_that_fails_shows_the_compilers_words, .init = set_up, .fini = tear_down)
+Test(opencl, a_build_that_fails_shows_the_compilers_words, .init = rig_cache_set_up,
+    .fini = rig_cache_tear_down)
 {
     struct ash_device *device = open_device();
     struct ash_device_variant variant = { .name = "broken", .options = "-DWEIGHT=nonsense" };
@@ -364,7 +270,8 @@ Test(opencl, a_build_that_fails_shows_the_compilers_words, .init = set_up, .fini
     ash_driver_opencl.close(device);
 }
 
-Test(opencl, errors_say_what_to_do_and_a_lost_device_stays_lost, .init = set_up, .fini = tear_down)
+Test(opencl, errors_say_what_to_do_and_a_lost_device_stays_lost, .init = rig_cache_set_up,
+    .fini = rig_cache_tear_down)
 {
     struct ash_device *device = open_device();
     struct opencl_device *self = (struct opencl_device *)device;
@@ -380,8 +287,8 @@ Test(opencl, errors_say_what_to_do_and_a_lost_device_stays_lost, .init = set_up,
     ash_driver_opencl.close(device);
 }
 
-Test(opencl, old_events_have_happened_also_when_the_ring_has_forgotten_them, .init = set_up,
-    .fini = tear_down)
+Test(opencl, old_events_have_happened_also_when_the_ring_has_forgotten_them,
+    .init = rig_cache_set_up, .fini = rig_cache_tear_down)
 {
     struct ash_device *device = open_device();
     struct ash_buffer *buffer;

@@ -7,6 +7,7 @@
 
 #include "drivers/pjrt/pjrt_internal.h"
 #include "kernels/add/add.h"
+#include "tests/drivers/folder_rig.h"
 #include "tests/drivers/rig.h"
 #include "tests/support/tiny_ops.h"
 
@@ -54,7 +55,7 @@ Test(pjrt, a_plugin_of_no_use_is_told_and_harms_nobody)
 
 static struct ash_device_info first;
 
-static struct ash_device *open_chip(int index)
+static struct ash_device *open_configured(int index, const struct ash_config *config)
 {
     struct ash_device *device;
     int count;
@@ -62,8 +63,13 @@ static struct ash_device *open_chip(int index)
     if (!first.usable)
         cr_skip_test("no PJRT plugin: see tests/drivers/pjrt.sh");
     first.index = index;
-    cr_assert_eq(ash_driver_pjrt.open(&first, NULL, &device), ASH_OK, "%s", ash_error());
+    cr_assert_eq(ash_driver_pjrt.open(&first, config, &device), ASH_OK, "%s", ash_error());
     return device;
+}
+
+static struct ash_device *open_chip(int index)
+{
+    return open_configured(index, NULL);
 }
 
 /* Queues a sum of `tokens` rows, the most there can be TOKENS. */
@@ -143,6 +149,25 @@ Test(pjrt, devices_of_a_plugin_share_its_client_and_copy_without_the_host)
     a = open_chip(0);
     run_add(a);
     ash_driver_pjrt.close(a);
+}
+
+static void run_once(void)
+{
+    struct ash_device *device = open_configured(0, &rig_config);
+    run_add(device);
+    ash_driver_pjrt.close(device);
+}
+
+Test(pjrt, a_program_is_kept_and_a_damaged_one_made_again, .init = rig_cache_set_up,
+    .fini = rig_cache_tear_down)
+{
+    rig_check_kept_programs("pjrt", run_once);
+}
+
+Test(pjrt, a_cache_that_cannot_be_written_costs_time_only, .init = rig_cache_set_up,
+    .fini = rig_cache_tear_down)
+{
+    rig_check_programs_that_cannot_be_kept("pjrt", run_once);
 }
 
 Test(pjrt, the_compilers_words_are_passed_on_and_nothing_is_lost)

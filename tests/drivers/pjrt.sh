@@ -11,6 +11,9 @@ if [ -z "${ASHLAR_TEST_PJRT_PLUGINS-}" ]; then
 fi
 export OCL_ICD_VENDORS=/nonexistent ASHLAR_HIP_LIBRARY=/nonexistent
 export ASHLAR_PJRT_SPLIT=2 # two devices of one client
+XDG_CACHE_HOME=$(mktemp -d) # nothing that an earlier run has left: everything is compiled once
+export XDG_CACHE_HOME
+trap 'rm -rf "$XDG_CACHE_HOME"' EXIT
 IFS=: read -ra plugins <<<"$ASHLAR_TEST_PJRT_PLUGINS"
 for plugin in "${plugins[@]}"; do
     export ASHLAR_PJRT_PLUGIN=$plugin
