@@ -76,35 +76,5 @@ static inline void write_row_a8(const float *gate, const float *up, int64_t colu
     }
 }
 
-/* Inlined for each activation, so that none is chosen inside the loops. */
-static inline void run(const struct ash_args *args, int64_t first_row, int64_t last_row,
-    enum ash_activation activation)
-{
-    int64_t columns = ash_tensor_columns(&args->in[0]);
-    for (int64_t row = first_row; row < last_row; row++) {
-        const float *gate = (const float *)args->in[0].data + row * columns;
-        const float *up = (const float *)args->in[1].data + row * columns;
-        if (args->out.type == ASH_A8)
-            write_row_a8(gate, up, columns, activation, ash_a8_row(args->out.data, columns, row));
-        else if (args->out.type == ASH_BF16)
-            write_row_bf16(
-                gate, up, columns, activation, (uint16_t *)args->out.data + row * columns);
-        else
-            write_row(gate, up, columns, activation, (float *)args->out.data + row * columns);
-    }
-}
-
-void ash_glu_avx512(const struct ash_args *args, int64_t first_row, int64_t last_row)
-{
-    switch (((const struct ash_glu_params *)args->params)->activation) {
-    case ASH_SILU:
-        run(args, first_row, last_row, ASH_SILU);
-        break;
-    case ASH_GELU:
-        run(args, first_row, last_row, ASH_GELU);
-        break;
-    case ASH_GELU_ERF:
-        run(args, first_row, last_row, ASH_GELU_ERF);
-        break;
-    }
-}
+#define GLU ash_glu_avx512
+#include "kernels/glu/glu_rows.inc"
