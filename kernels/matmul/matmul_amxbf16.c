@@ -10,7 +10,7 @@
 enum {
     TILE = 16,          /* tokens */
     PANEL_GROUPS = 2,   /* of rows, expanded at a time */
-    PANEL_BLOCKS = 18,  /* of K, at most: 36 KiB */
+    PANEL_BLOCKS = 48,  /* of K, at most: 96 KiB */
     SLICE_TOKENS = 512, /* that share a panel, at most: their sums take 64 KiB */
     LEAST_SLICE = 128,
     SLICE_BYTES = 1 << 20, /* of x, so that it stays in the second-level cache */
