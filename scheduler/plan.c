@@ -296,8 +296,10 @@ static enum ash_status take_devices(struct ash_plan *plan, const struct ash_plan
     if (!plan->device)
         return ash_fail_memory((size_t)options->device_count * sizeof *plan->device, "devices");
     plan->devices = options->device_count;
-    for (int32_t i = 0; i < plan->devices; i++)
+    for (int32_t i = 0; i < plan->devices; i++) {
         plan->device[i].device = options->devices[i];
+        plan->device[i].used_bytes = options->answers ? options->answers->device[i].used_bytes : 0;
+    }
     plan->trace = options->trace;
     plan->answers = options->answers;
     return ASH_OK;

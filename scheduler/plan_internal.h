@@ -13,8 +13,7 @@ enum { PLAN_ALIGNMENT = 64 };
 /* The first ones are the graph's, under the same numbers; conversions add more. */
 struct plan_value {
     enum ash_value_kind kind;
-    struct ash_tensor
-        tensor; /* the type it has in memory: A8 where fused; data once it has a place */
+    struct ash_tensor tensor; /* as it is in memory: A8 where fused; data once it has a place */
     bool output;
     bool mapped;    /* a weight that some step reads where it lies */
     bool released;  /* a weight whose last upload has been found */
@@ -45,16 +44,15 @@ struct plan_device {
     struct ash_device *device;
     struct ash_buffer *weights, *states, *arena;
     struct ash_trace_lane *lane; /* for drivers that do not compile */
-    size_t used_bytes;           /* of its memory: the three */
+    size_t used_bytes;           /* of its memory: the three, and those of the plan for answers */
     struct ash_event last;       /* of this replay: work on it, or on its memory */
 };
 
 struct plan_output {
     ash_value value;
     struct ash_tensor tensor; /* bound to the last batch */
-    struct ash_place
-        place; /* where it is made, if the host cannot read it there; else buffer NULL */
-    struct ash_buffer copy; /* what it is copied to after each replay; memory owned */
+    struct ash_place place;   /* where it is made, if the host cannot read it; else buffer NULL */
+    struct ash_buffer copy;   /* what it is copied to after each replay; memory owned */
 };
 
 /* Steps [first, end), all on one device; or one copy to it. */
@@ -63,8 +61,7 @@ struct plan_segment {
     int32_t from; /* of a copy: the device that holds the value; -1 = steps */
     int32_t first, end;
     struct ash_program *program; /* NULL = launched one by one */
-    struct ash_buffer
-        staging; /* of a copy between devices whose memory the host reaches of neither */
+    struct ash_buffer staging;   /* of a copy, where the host reaches neither device's memory */
 };
 
 /* One weight in one layout on one device; steps that want the same share it. */

@@ -215,3 +215,27 @@ Test(devices, memory_is_counted_over_all_that_a_device_holds)
     device[0]->driver->close(device[0]);
     device[1]->driver->close(device[1]);
 }
+
+Test(devices, the_plan_for_prompts_takes_what_that_for_answers_leaves)
+{
+    struct ash_plan *answers = NULL, *prompts = NULL;
+    struct ash_device *device[] = { rig_open("null", 1), NULL };
+    const int32_t placement[] = { 0, 1, 1 };
+    ash_value out;
+    struct ash_graph *graph = graph_of_two_readers(&out);
+    struct ash_plan_options options = { device, 2, .placement = placement };
+    for (uint64_t bytes = 0; !answers; bytes += 1024) { /* just enough for one */
+        if (device[1])
+            device[1]->driver->close(device[1]);
+        device[1] = lazy_open(1, bytes);
+        enum ash_status status = ash_plan_create(graph, &options, &answers);
+        cr_assert(status == ASH_OK || status == ASH_ERR_NO_MEMORY, "%s", ash_error());
+    }
+    options.answers = answers;
+    cr_assert_eq(ash_plan_create(graph, &options, &prompts), ASH_ERR_NO_MEMORY);
+    cr_assert(strstr(ash_error(), "are taken"), "%s", ash_error());
+    ash_plan_destroy(answers);
+    ash_graph_destroy(graph);
+    device[0]->driver->close(device[0]);
+    device[1]->driver->close(device[1]);
+}
