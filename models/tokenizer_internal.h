@@ -29,8 +29,7 @@ struct ash_merge {
  */
 struct ash_merge_table {
     struct ash_merge *list;
-    int32_t
-        *slot; /* of list[]; -1: empty. Numbers, as most pairs that are asked for have no merge */
+    int32_t *slot; /* places in list[], as most pairs that are asked for have no merge; -1: empty */
     size_t mask;
 };
 

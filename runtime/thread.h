@@ -41,8 +41,8 @@ struct ash_team_options {
                         affinity mask; pinned only where the team takes all of it, as two programs
                         that each took its first half would share that and leave the other idle */
     int cpu_count;   /* of `cpus` */
-    const struct ash_numa
-        *numa;       /* on which node each CPU is; NULL = this machine; borrowed likewise */
+    /* The node of each CPU; NULL = this machine's; borrowed likewise. */
+    const struct ash_numa *numa;
     bool pin_caller; /* places the creating thread as worker 0 too, until ash_team_destroy() */
     /*
      * Called again and again by a worker that waits awake, also after the run, until it returns false: a

@@ -56,10 +56,13 @@ static inline int64_t ash_now_ns(void)
 enum ash_status ash_trace_create(size_t spans_per_lane, struct ash_trace **out);
 void ash_trace_destroy(struct ash_trace *trace); /* takes NULL; lanes go with it */
 
-/* The group of lanes of this name, made if there is none: several plans of a device share one. `name` is copied. ASH_ERR_NO_MEMORY: nothing changed. */
+/*
+ * The number of the group of lanes of this name, made if there is none: several plans of a device share one.
+ * `name` is copied. ASH_ERR_NO_MEMORY: nothing changed.
+ */
 enum ash_status ash_trace_add_device(struct ash_trace *trace, const char *name, int *out);
 
-/* The lane of this name of `device`, likewise; it lives as long as the trace. `name` is copied. */
+/* The lane of this name of `device`, likewise; it lives as long as the trace. */
 enum ash_status ash_trace_add_lane(
     struct ash_trace *trace, int device, const char *name, struct ash_trace_lane **out);
 

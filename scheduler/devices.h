@@ -15,8 +15,9 @@
 struct ash_rates ash_device_rates(const struct ash_device_info *info);
 
 /*
- * `models` [count]: what was measured, for the links; each may be NULL. `memory_bytes` [count]: what each may be given. The home of input and output is the first that
- * computes in host memory; where none does, the first. The caller ends *out with ash_machine_finish().
+ * `models` [count]: what was measured, for the links; each may be NULL. `memory_bytes` [count]: what each may
+ * be given. The home of input and output is the first that computes in host memory; where none does, the
+ * first. The caller ends *out with ash_machine_finish(). ASH_ERR_NO_MEMORY.
  */
 enum ash_status ash_machine_of(struct ash_device *const *devices, int32_t count,
     struct ash_cost_model *const *models, const double *memory_bytes, struct ash_machine *out);

@@ -137,7 +137,8 @@ enum ash_status ash_plan_print_text(const struct ash_plan_view *view, FILE *out)
     print_devices(view->plan, out);
     print_costs(view, out);
     fprintf(out, "\n%5s %5s  %-24s %-10s %-14s %10s %10s %10s %9s  %s\n", "step", "phase", "name",
-        "operator", "kernel", "arena at", "bytes", "MFLOP", "us", "shapes (the largest)");
+        "operator", "kernel", "arena at", "bytes", "MFLOP", "us",
+        view->plan->devices > 1 ? "device, shapes (the largest)" : "shapes (the largest)");
     for (int32_t i = 0; i < view->plan->summary.steps; i++)
         print_step(view, i, out);
     return draw_finish(out);

@@ -126,7 +126,8 @@ static enum ash_status take_outputs(struct ash_plan *plan, const struct ash_batc
     return ASH_OK;
 }
 
-/* Waits for all devices, also after an error: the batch is the caller's again then. Returns the first error. */
+/* Waits for all devices, also after an error, as the batch is the caller's again then. Returns the first
+ * error. */
 static enum ash_status finish(struct ash_plan *plan, enum ash_status status)
 {
     for (int32_t i = 0; i < plan->devices; i++) {

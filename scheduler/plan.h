@@ -9,11 +9,12 @@ struct ash_trace;
 /*
  * A plan: a graph made ready to run. Made once, when a model is loaded; replayed for every batch.
  *
- * Planning (0) takes each node's device from the options, (1) fuses what pays (an addition into the matmul before it, the conversion of activations
- * into the operator that makes them), (2) chooses a kernel for every node, (3) cuts the list of steps
- * into phases whose steps do not depend on each other, (4) lays all activations into one arena a device by
- * lifetime, and (5) uploads the weights in the layout their kernels want, each where it is read. A value
- * read on another device than the one that made it is copied there, once, in a step of its own. A replay
+ * Planning (0) takes each node's device from the options, (1) fuses what pays (an addition into the matmul
+ * before it, the conversion of activations into the operator that makes them), (2) chooses a kernel for every
+ * node, (3) cuts the list of steps into phases whose steps do not depend on each other, (4) lays all
+ * activations into one arena a device by lifetime, and (5) uploads the weights in the layout their kernels
+ * want, each where it is read. A value read on another device than the one that made it is copied there,
+ * once, in a step of its own. A replay
  * then only binds the batch's numbers and runs: it allocates nothing and takes no lock. Devices wait for
  * each other's events, the host for none but the last.
  *
@@ -39,9 +40,8 @@ struct ash_plan_options {
     /* Plain weights smaller than this are copied even where the device could read them in place: each
      * norm read in a mapped file keeps a large folio of the page cache resident around it. */
     size_t in_place_bytes;
-    struct ash_trace
-        *trace; /* NULL = no tracing; borrowed; to be written while the plan lives, whose
-                                names it shows */
+    /* NULL = no tracing; borrowed; to be written while the plan lives, whose names it shows. */
+    struct ash_trace *trace;
 
     /* Called while weights are uploaded, with bytes done of the total; false cancels. May be NULL. */
     bool (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes);
@@ -92,8 +92,7 @@ struct ash_place ash_plan_state(const struct ash_plan *plan, ash_value value);
 struct ash_plan_summary {
     int32_t nodes; /* of the graph */
     int32_t steps, phases;
-    uint64_t
-        weight_bytes; /* uploaded, in the kernels' layouts; those of the plan for answers, too */
+    uint64_t weight_bytes; /* uploaded, as kernels want them; with those of the plan for answers */
     uint64_t mapped_bytes; /* weights used where they lie */
     uint64_t state_bytes;
     uint64_t arena_bytes;

@@ -305,7 +305,7 @@ Test(numa, help_goes_to_the_own_node_first, .timeout = 60)
     for (int worker = 0; worker < 4; worker++)
         all += helping.chunks[worker];
     cr_assert_eq(all, 64);
-    cr_assert_geq(helped, 40, "%d chunks by the quick ones", helped); /* so they did help */
+    cr_assert_gt(helped, 32, "%d chunks by the quick ones, whose own are 32", helped);
     cr_assert_eq(helping.back, 0, "%d chunks were left until after another node's", helping.back);
     ash_team_destroy(team);
     ash_numa_destroy(numa);

@@ -74,7 +74,7 @@ Test(cost_file, one_that_is_damaged_or_anothers_is_as_good_as_none)
     ash_cost_model_destroy(model);
 }
 
-Test(measure, steps_take_together_what_a_replay_does)
+Test(measure, every_step_gets_a_time_that_models_can_learn_from)
 {
     struct ash_device *device = rig_open("cpu", 2);
     struct ash_graph *graph = rig_graph();

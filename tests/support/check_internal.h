@@ -63,8 +63,7 @@ struct kind {
     bool bits;    /* goes through all that must not change a bit */
     bool wide;    /* far from 1: rounding of the inputs is let into the tolerance */
     bool unknown; /* results are not compared, unless they are ids */
-    bool
-        hazard; /* what sanitizers are run on: its values may lead to other addresses or overflows */
+    bool hazard;  /* run under sanitizers, too: may lead to other addresses, or overflow */
 };
 extern const struct kind check_kinds[];
 extern const int check_kind_count;
