@@ -19,6 +19,8 @@
  *   LOAD_HALF(p, i) element i of halves at a GLOBAL pointer, aligned to 2 bytes, as a float
  *   LOAD_U32X4(p, i) four words; p aligned to 16 bytes
  *   UNROLL          before a loop of fixed length
+ *   FIRST(i, count, most) a loop over i below count, which is below most, that picks from an item's own
+ *                   array: NVIDIA's cards cannot index registers, and would keep the array in memory
  *
  * Types are u8 .. u64, i8 .. i64, f32, u32x4 (fields x y z w, no arithmetic). No doubles, no halves in
  * arithmetic, no subgroups: the smallest devices have none of them.
@@ -78,16 +80,16 @@ typedef float f32;
 #define KERNEL_NAME(name) name
 #endif
 
-#if defined(__HIP__) || defined(__CUDACC__) /* C++ */
+#if defined(__HIP__) || defined(__CUDA__) /* C++ */
 
-#pragma clang fp contract(off) /* nvcc is told so by -fmad=false */
+#pragma clang fp contract(off)
 #define KERNEL(name)                                                                               \
     extern "C" __attribute__((global)) __launch_bounds__(DEVICE_GROUP) void KERNEL_NAME(name)(     \
         DEVICE_PARAMETERS)
-#define DEV static __attribute__((device))
 #define IN_LOCAL
 #define LOCAL __attribute__((shared))
 #if defined(__HIP__) /* no header and no library: what the compiler itself knows */
+#define DEV static __attribute__((device))
 #ifndef __launch_bounds__
 #define __launch_bounds__(items) __attribute__((amdgpu_flat_work_group_size(items, items)))
 #endif
@@ -104,15 +106,17 @@ typedef u32 u32x4 __attribute__((ext_vector_type(4)));
     } while (0)
 #define AS_F32(bits)  __builtin_bit_cast(f32, (u32)(bits))
 #define AS_U32(value) __builtin_bit_cast(u32, (f32)(value))
-#else
-typedef uint4 u32x4;
-#define LID             ((i32)threadIdx.x)
-#define GID             ((i32)blockIdx.x)
-#define NGRP            ((i32)gridDim.x)
-#define LOAD_HALF(p, i) half_to_float(((const u16 *)(p))[i])
-#define BARRIER()       __syncthreads()
-#define AS_F32(bits)    __uint_as_float(bits)
-#define AS_U32(value)   __float_as_uint(value)
+#else /* CUDA as clang has it, likewise without a header or a library */
+#define DEV                      static __attribute__((device, always_inline))
+#define __launch_bounds__(items) __attribute__((launch_bounds(items, 2)))
+typedef u32 u32x4 __attribute__((ext_vector_type(4)));
+#define LID                      ((i32)__nvvm_read_ptx_sreg_tid_x())
+#define GID                      ((i32)__nvvm_read_ptx_sreg_ctaid_x())
+#define NGRP                     ((i32)__nvvm_read_ptx_sreg_nctaid_x())
+#define LOAD_HALF(p, i)          ((f32)((const _Float16 *)(p))[i])
+#define BARRIER()                __syncthreads()
+#define AS_F32(bits)             __builtin_bit_cast(f32, (u32)(bits))
+#define AS_U32(value)            __builtin_bit_cast(u32, (f32)(value))
 #endif
 #define UNROLL _Pragma("unroll")
 
@@ -168,6 +172,12 @@ typedef struct {
 #define DEVICE_PARAMETERS                                                                          \
     GLOBAL u8 *in0, GLOBAL u8 *in1, GLOBAL u8 *in2, GLOBAL u8 *in3, GLOBAL u8 *in4,                \
         GLOBAL u8 *out_memory, GLOBAL const i32 *batch, const struct ash_device_args a
+
+#if defined(__CUDA__) || defined(__NV_CL_C_VERSION)
+#define FIRST(i, count, most) UNROLL for (i32 i = 0; i < (most); i++) if (i < (count))
+#else
+#define FIRST(i, count, most) for (i32 i = 0; i < (count); i++)
+#endif
 
 #define BATCH_TOKEN(t)    (batch[t])
 #define BATCH_POSITION(t) (batch[a.tokens + (t)])

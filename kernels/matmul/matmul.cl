@@ -34,8 +34,8 @@ DEV f32 add_step(const f32 *w, GLOBAL const f32 *x, i32 count, f32 sum)
             sum = FMA(w[i], x[i], sum);
         return sum;
     }
-    for (i32 i = 0; i < count; i++)
-        sum = FMA(w[i], x[i], sum);
+    FIRST(i, count, WEIGHT_STEP)
+    sum = FMA(w[i], x[i], sum);
     return sum;
 }
 
