@@ -1,13 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "drivers/hip/hip_api.h"
 
+#include "drivers/hip/hip_cuda.h"
+
 #include <dlfcn.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
+static const struct hip_maker amd = {
+    .library = "libamdhip64",
+    .name = "AMD",
+    .prefix = "gfx",
+    .compiler = "clang-22 and lld-22",
+    .advice =
+        "is the driver amdgpu loaded, and /dev/kfd open to this user (groups render and video)?",
+};
+
 /* ISO C has no cast from data to function. */
-static bool find(void *handle, const char *name, void *out)
+bool hip_symbol_find(void *handle, const char *name, void *out)
 {
     void *call = dlsym(handle, name);
     memcpy(out, &call, sizeof call);
@@ -18,22 +28,22 @@ static bool find(void *handle, const char *name, void *out)
 static const char *find_calls(void *handle, struct hip_api *out)
 {
 #define HIP_FIND(call, parameters)                                                                 \
-    if (!find(handle, "hip" #call, &out->call))                                                    \
+    if (!hip_symbol_find(handle, "hip" #call, &out->call))                                         \
         return "hip" #call;
     HIP_CALLS(HIP_FIND)
 #undef HIP_FIND
-    if (!find(handle, "hipGetErrorName", &out->GetErrorName))
+    if (!hip_symbol_find(handle, "hipGetErrorName", &out->GetErrorName))
         return "hipGetErrorName";
     /* From version 6 on the plain name fills the struct of version 5. */
-    if (!find(handle, "hipGetDevicePropertiesR0600", &out->GetDeviceProperties) &&
-        !find(handle, "hipGetDeviceProperties", &out->GetDeviceProperties))
+    if (!hip_symbol_find(handle, "hipGetDevicePropertiesR0600", &out->GetDeviceProperties) &&
+        !hip_symbol_find(handle, "hipGetDeviceProperties", &out->GetDeviceProperties))
         return "hipGetDeviceProperties";
     return NULL;
 }
 
 static enum ash_status open_one(const char *name, void *handle, struct hip_api *out)
 {
-    struct hip_api api;
+    struct hip_api api = { .maker = &amd };
     const char *missing = find_calls(handle, &api);
     if (missing)
         return ash_fail(ASH_ERR_NOT_FOUND,
@@ -51,7 +61,8 @@ static enum ash_status open_named(const char *name, struct hip_api *out)
         return ash_fail(
             ASH_ERR_NOT_FOUND, "cannot open %s: %s", name, why ? why : "no reason given");
     }
-    return open_one(name, handle, out);
+    bool is_cuda = dlsym(handle, "cuInit") && !dlsym(handle, "hipInit");
+    return is_cuda ? hip_cuda_open(name, handle, out) : open_one(name, handle, out);
 }
 
 enum ash_status hip_api_open(const char *library, struct hip_api *out)
@@ -69,9 +80,12 @@ enum ash_status hip_api_open(const char *library, struct hip_api *out)
             status = open_one(names[i], handle, out);
         found = found || handle;
     }
-    if (!found)
-        return ash_fail(ASH_ERR_NOT_FOUND,
-            "libamdhip64 not found: install the maker's hip-runtime-amd (ROCm 5, 6 or 7), or name the "
-            "library by ASHLAR_HIP_LIBRARY");
-    return status;
+    if (found)
+        return status;
+    void *handle = dlopen(HIP_CUDA_LIBRARY, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    if (handle)
+        return hip_cuda_open(HIP_CUDA_LIBRARY, handle, out);
+    return ash_fail(ASH_ERR_NOT_FOUND,
+        "libamdhip64 not found: install the maker's hip-runtime-amd (ROCm 5, 6 or 7) or, for NVIDIA's "
+        "cards, their driver (libcuda); ASHLAR_HIP_LIBRARY names another");
 }

@@ -3,6 +3,7 @@
 
 #include "runtime/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
@@ -76,7 +77,17 @@ enum {
             unsigned items_x, unsigned items_y, unsigned items_z, unsigned shared_bytes,           \
             struct hip_stream *stream, void **parameters, void **extra))
 
+/* Whose cards a library drives, in the words of messages. */
+struct hip_maker {
+    const char *library;
+    const char *name;
+    const char *prefix;   /* of its instruction sets' names */
+    const char *compiler; /* what builds kernels for them */
+    const char *advice;   /* where the library finds no card */
+};
+
 struct hip_api {
+    const struct hip_maker *maker;
 #define HIP_MEMBER(name, parameters) int(*name) parameters; /* hipError_t */
     HIP_CALLS(HIP_MEMBER)
 #undef HIP_MEMBER
@@ -91,7 +102,10 @@ enum { HIP_PROPERTIES_BYTES = 16384 };
 
 /*
  * Opens `library` for the rest of the process (it has threads, and cannot be unloaded); NULL = what
- * ASHLAR_HIP_LIBRARY names or, without it, the newest of ROCm's versions there is. ASH_ERR_NOT_FOUND, with
- * what to do, if there is none or it lacks a call.
+ * ASHLAR_HIP_LIBRARY names or, without it, the newest of ROCm's versions there is or, without any, NVIDIA's
+ * libcuda (hip_cuda.h). ASH_ERR_NOT_FOUND, with what to do, if there is none or it lacks a call.
  */
 enum ash_status hip_api_open(const char *library, struct hip_api *out);
+
+/* The address of a function of a library as dlopen() gave it, into the pointer at `out`; false = not there. */
+bool hip_symbol_find(void *handle, const char *name, void *out);

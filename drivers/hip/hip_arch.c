@@ -2,6 +2,7 @@
 #include "drivers/hip/hip_arch.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- Which one a card has ---- */
@@ -15,12 +16,13 @@ static bool is_digit(unsigned char letter)
 static size_t measure(const unsigned char *at, size_t left)
 {
     size_t length = 3;
-    if (left < 3 || memcmp(at, "gfx", 3) != 0)
+    if (left < 3 || (memcmp(at, "gfx", 3) != 0 && memcmp(at, "sm_", 3) != 0))
         return 0;
+    size_t least = at[0] == 'g' ? 6 : 5; /* with its digits: gfx906, sm_70 */
     while (length < left && length < HIP_ARCH_BYTES && is_digit(at[length]))
         length++;
     bool ends = length < left && (at[length] == '\0' || at[length] == ':');
-    return ends && length > 5 && length < HIP_ARCH_BYTES ? length : 0; /* "gfx" and three digits */
+    return ends && length >= least && length < HIP_ARCH_BYTES ? length : 0;
 }
 
 bool hip_arch_find(const void *properties, size_t size_bytes, char out[HIP_ARCH_BYTES])
@@ -56,20 +58,33 @@ const struct hip_object hip_objects[] = {
     { 0 },
 };
 
+/* N of "sm_N"; 0 of anything else. */
+static long capability(const char *arch)
+{
+    return strncmp(arch, "sm_", 3) == 0 ? strtol(arch + 3, NULL, 10) : 0;
+}
+
+static bool suits(const struct hip_object *object, const char *arch)
+{
+    long least = capability(object->arch);
+    return least ? capability(arch) >= least : strcmp(object->arch, arch) == 0;
+}
+
 const struct hip_object *hip_object_find(const char *arch)
 {
     for (const struct hip_object *object = hip_objects; object->arch; object++)
-        if (strcmp(object->arch, arch) == 0)
+        if (suits(object, arch))
             return object;
     return NULL;
 }
 
-char *hip_objects_describe(char *text, size_t capacity)
+char *hip_objects_describe(const char *prefix, char *text, size_t capacity)
 {
     size_t used = 0;
     text[0] = '\0';
     for (const struct hip_object *object = hip_objects; object->arch && used < capacity; object++)
-        used +=
-            (size_t)snprintf(text + used, capacity - used, "%s%s", used ? " " : "", object->arch);
+        if (strncmp(object->arch, prefix, strlen(prefix)) == 0)
+            used += (size_t)snprintf(
+                text + used, capacity - used, "%s%s", used ? " " : "", object->arch);
     return text;
 }

@@ -17,19 +17,20 @@ static void find_arch(const struct hip_api *api, int index, char out[HIP_ARCH_BY
         out[0] = '\0';
 }
 
-static void judge(struct ash_device_info *out, const char *arch)
+static void judge(const struct hip_maker *maker, struct ash_device_info *out, const char *arch)
 {
     char built[128];
-    if (!hip_objects[0].arch)
+    if (!hip_objects_describe(maker->prefix, built, sizeof built)[0])
         snprintf(out->reason, sizeof out->reason,
-            "this build has no kernels for AMD's cards: install clang-22 and lld-22, then set it up "
-            "anew (meson setup --wipe)");
+            "this build has no kernels for %s's cards: install %s, then set it up anew (meson setup "
+            "--wipe)",
+            maker->name, maker->compiler);
     else if (!arch[0])
         snprintf(out->reason, sizeof out->reason,
-            "libamdhip64 does not tell its instruction set: install another version of ROCm");
+            "%s does not tell its instruction set: install another version of it", maker->library);
     else if (!hip_object_find(arch))
         snprintf(out->reason, sizeof out->reason, "it is a %s, and this build has kernels for %s",
-            arch, hip_objects_describe(built, sizeof built));
+            arch, built);
     out->usable = !out->reason[0];
 }
 
@@ -49,7 +50,7 @@ void hip_describe(
     find_arch(api, index, arch);
     if (api->DeviceGetName(out->name, (int)sizeof out->name - 1, index) != HIP_SUCCESS ||
         !out->name[0])
-        snprintf(out->name, sizeof out->name, "AMD %s", arch[0] ? arch : "card");
+        snprintf(out->name, sizeof out->name, "%s %s", api->maker->name, arch[0] ? arch : "card");
     if (api->DeviceGetPCIBusId(out->pci, (int)sizeof out->pci, index) != HIP_SUCCESS)
         out->pci[0] = '\0';
     out->name[sizeof out->name - 1] = out->pci[sizeof out->pci - 1] = '\0';
@@ -57,10 +58,10 @@ void hip_describe(
     clean(out->pci);
     if (api->DeviceTotalMem(&total, index) != HIP_SUCCESS || total == 0)
         snprintf(out->reason, sizeof out->reason,
-            "libamdhip64 cannot tell how much memory it has: see the system's log");
+            "%s cannot tell how much memory it has: see the system's log", api->maker->library);
     out->memory_bytes = total;
     if (!out->reason[0])
-        judge(out, arch);
+        judge(api->maker, out, arch);
 }
 
 /* ---- All of them, asked in a process of its own ---- */
@@ -84,10 +85,8 @@ static void fill_report(void *out)
         code = api.GetDeviceCount(&count);
     if (code != HIP_SUCCESS || count < 1) {
         const char *name = code == HIP_SUCCESS ? "no card" : api.GetErrorName(code);
-        snprintf(report->reason, sizeof report->reason,
-            "libamdhip64 finds no card (%.40s): is the driver amdgpu loaded, and /dev/kfd open to "
-            "this user (groups render and video)?",
-            name ? name : "no reason given");
+        snprintf(report->reason, sizeof report->reason, "%s finds no card (%.40s): %s",
+            api.maker->library, name ? name : "no reason given", api.maker->advice);
         return;
     }
     report->count = count < HIP_MOST_DEVICES ? count : HIP_MOST_DEVICES;
@@ -103,8 +102,8 @@ enum ash_status hip_probe(
     struct report report = { 0 };
     if (!ash_device_ask(fill_report, &report, sizeof report))
         snprintf(report.reason, sizeof report.reason,
-            "libamdhip64 crashes or hangs when asked for its devices: see rocminfo, and whether "
-            "its packages are of one version");
+            "libamdhip64 (or libcuda in its place) crashes or hangs when asked for its devices: see "
+            "rocminfo or nvidia-smi, and whether its packages are of one version");
     *count = report.reason[0] ? 1 : report.count;
     for (int i = 0; i < *count && i < capacity; i++) {
         out[i] = report.info[i];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The cards themselves; calls are as ROCm's documentation has them. hip_double.h says what this is. */
-#include "tests/drivers/hip_double/double_internal.h"
+#include "tests/drivers/hip_double/double_hip.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -18,7 +18,7 @@ static long setting(const char *name, long fallback)
 const char *arch_name(void)
 {
     const char *name = getenv("HIP_DOUBLE_ARCH");
-    return name ? name : "gfx90a";
+    return name ? name : maker.arch;
 }
 
 static int card_count(void)
@@ -37,7 +37,6 @@ size_t card_bytes(void)
     return (size_t)setting("HIP_DOUBLE_MEMORY", 4096) << 20;
 }
 
-EXPORT int hipInit(unsigned flags);
 int hipInit(unsigned flags)
 {
     if (setting("HIP_DOUBLE_CRASH", 0))
@@ -45,14 +44,12 @@ int hipInit(unsigned flags)
     return flags ? INVALID_VALUE : SUCCESS;
 }
 
-EXPORT int hipGetDeviceCount(int *count);
 int hipGetDeviceCount(int *count)
 {
     *count = card_count();
     return *count ? SUCCESS : 100;
 }
 
-EXPORT int hipSetDevice(int device);
 int hipSetDevice(int device)
 {
     if (!is_card(device))
@@ -61,16 +58,15 @@ int hipSetDevice(int device)
     return SUCCESS;
 }
 
-EXPORT int hipDeviceGetName(char *name, int length, int device);
 int hipDeviceGetName(char *name, int length, int device)
 {
     if (!is_card(device))
         return INVALID_DEVICE;
-    snprintf(name, (size_t)length, "Test double %d of an AMD card (C of the host)", device);
+    snprintf(
+        name, (size_t)length, "Test double %d of an %s card (C of the host)", device, maker.name);
     return SUCCESS;
 }
 
-EXPORT int hipDeviceGetPCIBusId(char *name, int length, int device);
 int hipDeviceGetPCIBusId(char *name, int length, int device)
 {
     if (!is_card(device))
@@ -79,7 +75,6 @@ int hipDeviceGetPCIBusId(char *name, int length, int device)
     return SUCCESS;
 }
 
-EXPORT int hipDeviceTotalMem(size_t *bytes, int device);
 int hipDeviceTotalMem(size_t *bytes, int device)
 {
     if (!is_card(device))
@@ -89,7 +84,6 @@ int hipDeviceTotalMem(size_t *bytes, int device)
 }
 
 /* Some struct, and the name somewhere in it: no version has it there. */
-EXPORT int hipGetDevicePropertiesR0600(void *properties, int device);
 int hipGetDevicePropertiesR0600(void *properties, int device)
 {
     if (!is_card(device))
@@ -99,20 +93,17 @@ int hipGetDevicePropertiesR0600(void *properties, int device)
     return SUCCESS;
 }
 
-EXPORT int hipDeviceCanAccessPeer(int *can, int device, int peer);
 int hipDeviceCanAccessPeer(int *can, int device, int peer)
 {
     *can = is_card(device) && is_card(peer) && device != peer;
     return SUCCESS;
 }
 
-EXPORT int hipDeviceEnablePeerAccess(int peer, unsigned flags);
 int hipDeviceEnablePeerAccess(int peer, unsigned flags)
 {
     return flags || !is_card(peer) || peer == current ? INVALID_DEVICE : SUCCESS;
 }
 
-EXPORT const char *hipGetErrorName(int error);
 const char *hipGetErrorName(int error)
 {
     static _Thread_local char name[48];

@@ -28,6 +28,16 @@ enum {
     LAUNCH_FAILURE = 719,
 };
 
+/* Whose cards these are: amd.c, or tests/drivers/cuda_double/nvidia.c. */
+struct double_maker {
+    const char *name, *arch; /* of the card, unless HIP_DOUBLE_ARCH says */
+    int death;               /* the error of a kernel that dies */
+    /* SUCCESS and its size if it is a module for these cards. */
+    int (*check_image)(const char *image, size_t *bytes);
+    bool (*has_entry)(const char *image, size_t bytes, const char *name);
+};
+extern const struct double_maker maker;
+
 /* double.c */
 extern _Thread_local int current; /* the thread's card */
 const char *arch_name(void);
@@ -95,6 +105,9 @@ void stream_wait_all(int device);
 /* double_memory.c; under the lock. */
 bool is_on(const void *memory, size_t bytes, int device);
 bool is_of_host(const void *memory); /* not in any card's */
+int device_of(const void *memory);   /* -1 = in none's */
+/* Takes the lock itself, and waits for nothing. */
+int remove_block(void *memory, bool of_host);
 
 /* Counts occasions down; whether the fault happens now. */
 bool happens(enum hip_double_fault fault);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Memory: every block is known, so that a stray pointer is found. */
-#include "tests/drivers/hip_double/double_internal.h"
+#include "tests/drivers/hip_double/double_hip.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +31,12 @@ bool is_on(const void *memory, size_t bytes, int device)
     return block && block->device == device;
 }
 
-/* Not in any card's memory. */
+int device_of(const void *memory)
+{
+    const struct block *block = find_block(memory, 0);
+    return block ? block->device : -1;
+}
+
 bool is_of_host(const void *memory)
 {
     const struct block *block = find_block(memory, 0);
@@ -64,8 +69,7 @@ static int add_block(void **memory, size_t bytes, int device)
     return code;
 }
 
-/* Waits for the card's work, as hipFree() does. */
-static int remove_block(void *memory, bool of_host)
+int remove_block(void *memory, bool of_host)
 {
     pthread_mutex_lock(&lock);
     for (struct block **at = &blocks; *at; at = &(*at)->next) {
@@ -85,31 +89,27 @@ static int remove_block(void *memory, bool of_host)
     return INVALID_VALUE;
 }
 
-EXPORT int hipMalloc(void **memory, size_t bytes);
 int hipMalloc(void **memory, size_t bytes)
 {
     return card_error[current] ? card_error[current] : add_block(memory, bytes, current);
 }
 
-EXPORT int hipFree(void *memory);
+/* Waits for the card's work. */
 int hipFree(void *memory)
 {
     pthread_mutex_lock(&lock);
-    const struct block *block = find_block(memory, 0);
-    int device = block ? block->device : -1;
+    int device = device_of(memory);
     pthread_mutex_unlock(&lock);
     if (device >= 0)
         stream_wait_all(device);
     return remove_block(memory, false);
 }
 
-EXPORT int hipHostMalloc(void **memory, size_t bytes, unsigned flags);
 int hipHostMalloc(void **memory, size_t bytes, unsigned flags)
 {
     return flags ? INVALID_VALUE : add_block(memory, bytes, -1);
 }
 
-EXPORT int hipHostFree(void *memory);
 int hipHostFree(void *memory)
 {
     return remove_block(memory, true);

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Modules: objects as the driver embeds them, their entry points in C of the host. */
-#include "tests/drivers/hip_double/double_internal.h"
+#include "tests/drivers/hip_double/double_hip.h"
 
 #include <dlfcn.h>
-#include <elf.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,39 +18,20 @@ struct hip_function {
 
 static struct hip_function *functions; /* for the process: nothing releases them one by one */
 
-/* Of LLVM's "User Guide for AMDGPU Backend", table "ELF e_flags". */
-static unsigned mach_of(const char *arch)
-{
-    static const struct {
-        const char *arch;
-        unsigned mach;
-    } known[] = { { "gfx906", 0x2f }, { "gfx90a", 0x3f }, { "gfx942", 0x4c }, { "gfx950", 0x4f },
-        { "gfx1030", 0x36 }, { "gfx1100", 0x41 }, { "gfx1151", 0x4a }, { "gfx1201", 0x4e } };
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (strcmp(known[i].arch, arch) == 0)
-            return known[i].mach;
-    return 0;
-}
-
-EXPORT int hipModuleLoadData(struct hip_module **module, const void *image);
 int hipModuleLoadData(struct hip_module **module, const void *image)
 {
-    Elf64_Ehdr header;
-    memcpy(&header, image, sizeof header);
-    if (memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_machine != 224 /* AMDGPU */)
-        return INVALID_IMAGE;
-    if ((header.e_flags & 0xff) != mach_of(arch_name()))
-        return NO_BINARY_FOR_GPU;
+    size_t bytes;
+    int code = maker.check_image(image, &bytes);
+    if (code != SUCCESS)
+        return code;
     *module = calloc(1, sizeof **module);
-    (*module)->image = image;
-    (*module)->bytes = header.e_shoff + (size_t)header.e_shnum * header.e_shentsize;
+    **module = (struct hip_module){ image, bytes };
     pthread_mutex_lock(&lock);
     live_count++;
     pthread_mutex_unlock(&lock);
     return SUCCESS;
 }
 
-EXPORT int hipModuleUnload(struct hip_module *module);
 int hipModuleUnload(struct hip_module *module)
 {
     pthread_mutex_lock(&lock);
@@ -77,16 +56,11 @@ static kernel_function *find_kernel(const char *name)
     return kernel;
 }
 
-EXPORT int hipModuleGetFunction(
-    struct hip_function **function, struct hip_module *module, const char *name);
 int hipModuleGetFunction(
     struct hip_function **function, struct hip_module *module, const char *name)
 {
-    char symbol[128];
-    int length = snprintf(symbol, sizeof symbol, "%s.kd", name); /* of its descriptor */
-    if (!memmem(module->image, module->bytes, symbol, (size_t)length + 1))
-        return NOT_FOUND;
-    kernel_function *kernel = find_kernel(name);
+    kernel_function *kernel =
+        maker.has_entry(module->image, module->bytes, name) ? find_kernel(name) : NULL;
     if (!kernel)
         return NOT_FOUND;
     pthread_mutex_lock(&lock);
@@ -116,9 +90,6 @@ static bool read_parameters(void **parameters, int device, struct job *out)
     return allowed && (!out->batch || is_on(out->batch, 1, device));
 }
 
-EXPORT int hipModuleLaunchKernel(struct hip_function *function, unsigned groups_x,
-    unsigned groups_y, unsigned groups_z, unsigned items_x, unsigned items_y, unsigned items_z,
-    unsigned shared_bytes, struct hip_stream *stream, void **parameters, void **extra);
 int hipModuleLaunchKernel(struct hip_function *function, unsigned groups_x, unsigned groups_y,
     unsigned groups_z, unsigned items_x, unsigned items_y, unsigned items_z, unsigned shared_bytes,
     struct hip_stream *stream, void **parameters, void **extra)

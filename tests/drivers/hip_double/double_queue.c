@@ -91,7 +91,7 @@ static void *work_off(void *argument)
         pause_for(wait_ms);
         pthread_mutex_lock(&lock);
         if (work->kind == WORK_RUN && happens(HIP_DOUBLE_LOST))
-            card_error[stream->device] = LAUNCH_FAILURE;
+            card_error[stream->device] = maker.death;
         bool dead = card_error[stream->device] != SUCCESS;
         pthread_mutex_unlock(&lock);
         if (!dead)

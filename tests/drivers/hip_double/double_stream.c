@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Streams, events, and the copies between them. */
-#include "tests/drivers/hip_double/double_internal.h"
+#include "tests/drivers/hip_double/double_hip.h"
 
 #include <stdlib.h>
 
@@ -19,7 +19,6 @@ void stream_wait_all(int device)
     }
 }
 
-EXPORT int hipStreamCreateWithFlags(struct hip_stream **stream, unsigned flags);
 int hipStreamCreateWithFlags(struct hip_stream **stream, unsigned flags)
 {
     if (flags > 1)
@@ -36,7 +35,6 @@ int hipStreamCreateWithFlags(struct hip_stream **stream, unsigned flags)
     return code;
 }
 
-EXPORT int hipStreamDestroy(struct hip_stream *stream);
 int hipStreamDestroy(struct hip_stream *stream)
 {
     pthread_mutex_lock(&lock);
@@ -49,7 +47,6 @@ int hipStreamDestroy(struct hip_stream *stream)
     return SUCCESS;
 }
 
-EXPORT int hipStreamSynchronize(struct hip_stream *stream);
 int hipStreamSynchronize(struct hip_stream *stream)
 {
     pthread_mutex_lock(&lock);
@@ -58,7 +55,6 @@ int hipStreamSynchronize(struct hip_stream *stream)
     return queue_wait(stream, point);
 }
 
-EXPORT int hipEventCreateWithFlags(struct hip_event **event, unsigned flags);
 int hipEventCreateWithFlags(struct hip_event **event, unsigned flags)
 {
     if (flags != 2)
@@ -71,7 +67,6 @@ int hipEventCreateWithFlags(struct hip_event **event, unsigned flags)
     return SUCCESS;
 }
 
-EXPORT int hipEventDestroy(struct hip_event *event);
 int hipEventDestroy(struct hip_event *event)
 {
     pthread_mutex_lock(&lock);
@@ -81,7 +76,6 @@ int hipEventDestroy(struct hip_event *event)
     return SUCCESS;
 }
 
-EXPORT int hipEventRecord(struct hip_event *event, struct hip_stream *stream);
 int hipEventRecord(struct hip_event *event, struct hip_stream *stream)
 {
     if (event->device != stream->device)
@@ -94,7 +88,6 @@ int hipEventRecord(struct hip_event *event, struct hip_stream *stream)
     return code;
 }
 
-EXPORT int hipEventSynchronize(struct hip_event *event);
 int hipEventSynchronize(struct hip_event *event)
 {
     return event->stream ? queue_wait(event->stream, event->point) : SUCCESS;
@@ -110,7 +103,6 @@ int stream_add(struct hip_stream *stream, bool allowed, struct work work)
     return code == SUCCESS ? queue_add(stream, &work) : code;
 }
 
-EXPORT int hipStreamWaitEvent(struct hip_stream *stream, struct hip_event *event, unsigned flags);
 int hipStreamWaitEvent(struct hip_stream *stream, struct hip_event *event, unsigned flags)
 {
     pthread_mutex_lock(&lock);
@@ -120,7 +112,6 @@ int hipStreamWaitEvent(struct hip_stream *stream, struct hip_event *event, unsig
     return code;
 }
 
-EXPORT int hipMemsetAsync(void *memory, int value, size_t bytes, struct hip_stream *stream);
 int hipMemsetAsync(void *memory, int value, size_t bytes, struct hip_stream *stream)
 {
     pthread_mutex_lock(&lock);
@@ -130,8 +121,6 @@ int hipMemsetAsync(void *memory, int value, size_t bytes, struct hip_stream *str
     return code;
 }
 
-EXPORT int hipMemcpyAsync(
-    void *to, const void *from, size_t bytes, int kind, struct hip_stream *stream);
 int hipMemcpyAsync(void *to, const void *from, size_t bytes, int kind, struct hip_stream *stream)
 {
     pthread_mutex_lock(&lock);
@@ -145,8 +134,6 @@ int hipMemcpyAsync(void *to, const void *from, size_t bytes, int kind, struct hi
     return code;
 }
 
-EXPORT int hipMemcpyPeerAsync(void *to, int to_device, const void *from, int from_device,
-    size_t bytes, struct hip_stream *stream);
 int hipMemcpyPeerAsync(void *to, int to_device, const void *from, int from_device, size_t bytes,
     struct hip_stream *stream)
 {
