@@ -56,15 +56,8 @@ static struct pjrt_value scatter(struct pjrt_text *out, struct pjrt_value cache,
     pjrt_write_shape(out, &one);
     pjrt_write(out, "):\nstablehlo.return %%%d : ", new.id);
     pjrt_write_shape(out, &one);
-    pjrt_write(out, "\n}) : (");
-    pjrt_write_shape(out, &cache.shape);
-    pjrt_write(out, ", ");
-    pjrt_write_shape(out, &index.shape);
-    pjrt_write(out, ", ");
-    pjrt_write_shape(out, &update.shape);
-    pjrt_write(out, ") -> ");
-    pjrt_write_shape(out, &cache.shape);
-    pjrt_write(out, "\n");
+    pjrt_write(out, "\n})");
+    pjrt_op_end(out, (struct pjrt_value[]){ cache, index, update }, 3, &cache.shape);
     return result;
 }
 
@@ -258,9 +251,9 @@ static struct pjrt_value add_values(const struct attention *self, struct pjrt_va
 }
 
 /* One page more. */
-static void turn(const struct attention *self, const struct pjrt_value in[CARRIED],
-    struct pjrt_value next[CARRIED])
+static void turn(const void *user, const struct pjrt_value *in, struct pjrt_value *next)
 {
+    const struct attention *self = user;
     struct pjrt_text *out = &self->emit->body;
     struct pjrt_value step = pjrt_broadcast(out, self->page.shape, in[TURN], leading);
     struct pjrt_value number = pjrt_binary(out, "add", self->page, step);
@@ -282,40 +275,6 @@ static void turn(const struct attention *self, const struct pjrt_value in[CARRIE
             out, "multiply", in[SUMS], pjrt_broadcast(out, in[SUMS].shape, before, leading)),
         add_values(self, page, seen, weights));
     next[TURN] = pjrt_with(out, "add", in[TURN], 1);
-}
-
-static void write_shapes(struct pjrt_text *out, const struct pjrt_value value[CARRIED])
-{
-    for (int i = 0; i < CARRIED; i++) {
-        pjrt_write(out, i ? ", " : " : ");
-        pjrt_write_shape(out, &value[i].shape);
-    }
-}
-
-/* Runs turn() `turns` times from `value` on, which it leaves as the loop does. */
-static void loop(
-    const struct attention *self, struct pjrt_value turns, struct pjrt_value value[CARRIED])
-{
-    struct pjrt_text *out = &self->emit->body;
-    struct pjrt_value all = pjrt_name(out, value[0].shape), in[CARRIED], next[CARRIED];
-    pjrt_write(out, "%%%d:%d = stablehlo.while(", all.id, CARRIED);
-    for (int i = 0; i < CARRIED; i++) {
-        in[i] = pjrt_name(out, value[i].shape);
-        pjrt_write(out, "%s%%%d = %%%d", i ? ", " : "", in[i].id, value[i].id);
-    }
-    pjrt_write(out, ")");
-    write_shapes(out, value);
-    pjrt_write(out, "\ncond {\n");
-    struct pjrt_value more = pjrt_compare(out, "LT", in[TURN], turns);
-    pjrt_write(out, "stablehlo.return %%%d : tensor<i1>\n} do {\n", more.id);
-    turn(self, in, next);
-    pjrt_write(out, "stablehlo.return ");
-    for (int i = 0; i < CARRIED; i++)
-        pjrt_write(out, "%s%%%d", i ? ", " : "", next[i].id);
-    write_shapes(out, value);
-    pjrt_write(out, "\n}\n");
-    for (int i = 0; i < CARRIED; i++)
-        value[i] = pjrt_part(out, all, i, value[i].shape);
 }
 
 /* The first position that each token sees, its page, and the most pages that any token sees. */
@@ -354,7 +313,7 @@ void pjrt_emit_attention(struct pjrt_emit *emit, const struct ash_args *args)
         [TOTAL] = pjrt_fill(out, one, 0),
         [SUMS] = pjrt_fill(out, self.q.shape, 0),
     };
-    loop(&self, turns, value);
+    pjrt_repeat(out, turns, value, CARRIED, turn, &self);
     struct pjrt_value result = pjrt_binary(
         out, "divide", value[SUMS], pjrt_broadcast(out, self.q.shape, value[TOTAL], leading));
     pjrt_emit_result(emit, -1, pjrt_reshape(out, q.shape, result));

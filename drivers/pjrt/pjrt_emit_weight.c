@@ -56,29 +56,27 @@ static struct pjrt_value scalar(struct pjrt_text *out, int value)
     return pjrt_fill(out, (struct pjrt_shape){ .type = PJRT_S32 }, value);
 }
 
-/* Rows [first, first + PJRT_TILE) of x times w, written over those rows of `all`. */
-static struct pjrt_value multiply_tile(struct pjrt_text *out, struct pjrt_value x,
-    struct pjrt_value w, struct pjrt_value all, struct pjrt_value first)
+struct product {
+    struct pjrt_text *out;
+    struct pjrt_value x, w;
+};
+
+/* The next PJRT_TILE rows of x times w: in[0] = the first, in[1] = all rows so far. */
+static void multiply_tile(const void *user, const struct pjrt_value *in, struct pjrt_value *next)
 {
-    struct pjrt_shape tile = x.shape;
+    const struct product *self = user;
+    struct pjrt_text *out = self->out;
+    struct pjrt_shape tile = self->x.shape;
     tile.dim[0] = PJRT_TILE;
-    struct pjrt_value zero = scalar(out, 0), rows = pjrt_name(out, tile);
-    pjrt_write(out, "%%%d = stablehlo.dynamic_slice %%%d, %%%d, %%%d, sizes = [%d, %lld] : (",
-        rows.id, x.id, first.id, zero.id, PJRT_TILE, (long long)tile.dim[1]);
-    pjrt_write_shape(out, &x.shape);
-    pjrt_write(out, ", tensor<i32>, tensor<i32>) -> ");
-    pjrt_write_shape(out, &tile);
-    pjrt_write(out, "\n");
-    struct pjrt_value product = pjrt_dot(out, rows, w, 0, 1, 1), next = pjrt_name(out, all.shape);
-    pjrt_write(out, "%%%d = stablehlo.dynamic_update_slice %%%d, %%%d, %%%d, %%%d : (", next.id,
-        all.id, product.id, first.id, zero.id);
-    pjrt_write_shape(out, &all.shape);
-    pjrt_write(out, ", ");
-    pjrt_write_shape(out, &product.shape);
-    pjrt_write(out, ", tensor<i32>, tensor<i32>) -> ");
-    pjrt_write_shape(out, &all.shape);
-    pjrt_write(out, "\n");
-    return next;
+    const struct pjrt_value slice[] = { self->x, in[0], scalar(out, 0) };
+    struct pjrt_value rows = pjrt_op_begin(out, tile, "dynamic_slice", slice, 3);
+    pjrt_write(out, ", sizes = [%d, %lld]", PJRT_TILE, (long long)tile.dim[1]);
+    pjrt_op_end(out, slice, 3, &tile);
+    const struct pjrt_value update[] = { in[1], pjrt_dot(out, rows, self->w, 0, 1, 1), in[0],
+        slice[2] };
+    next[1] = pjrt_op_begin(out, in[1].shape, "dynamic_update_slice", update, 4);
+    pjrt_op_end(out, update, 4, &in[1].shape);
+    next[0] = pjrt_with(out, "add", in[0], PJRT_TILE);
 }
 
 /* Tile after tile; x has whole tiles. */
@@ -86,22 +84,10 @@ static struct pjrt_value multiply_tiles(
     struct pjrt_text *out, struct pjrt_value x, struct pjrt_value w)
 {
     struct pjrt_shape shape = PJRT_SHAPE(PJRT_F32, x.shape.dim[0], w.shape.dim[0]);
-    struct pjrt_shape number = { .type = PJRT_S32 };
-    struct pjrt_value from = scalar(out, 0), none = pjrt_fill(out, shape, 0);
-    struct pjrt_value loop = pjrt_name(out, shape), at = pjrt_name(out, number),
-                      all = pjrt_name(out, shape);
-    pjrt_write(out, "%%%d:2 = stablehlo.while(%%%d = %%%d, %%%d = %%%d) : tensor<i32>, ", loop.id,
-        at.id, from.id, all.id, none.id);
-    pjrt_write_shape(out, &shape);
-    pjrt_write(out, "\ncond {\n");
-    struct pjrt_value more = pjrt_compare(out, "LT", at, scalar(out, (int)x.shape.dim[0]));
-    pjrt_write(out, "stablehlo.return %%%d : tensor<i1>\n} do {\n", more.id);
-    struct pjrt_value next = multiply_tile(out, x, w, all, at);
-    struct pjrt_value then = pjrt_with(out, "add", at, PJRT_TILE);
-    pjrt_write(out, "stablehlo.return %%%d, %%%d : tensor<i32>, ", then.id, next.id);
-    pjrt_write_shape(out, &shape);
-    pjrt_write(out, "\n}\n");
-    return pjrt_part(out, loop, 1, shape);
+    const struct product self = { out, x, w };
+    struct pjrt_value value[] = { scalar(out, 0), pjrt_fill(out, shape, 0) };
+    pjrt_repeat(out, scalar(out, (int)x.shape.dim[0]), value, 2, multiply_tile, &self);
+    return value[1];
 }
 
 static struct pjrt_value multiply(struct pjrt_emit *emit, struct pjrt_value x, struct pjrt_value w)

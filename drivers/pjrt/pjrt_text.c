@@ -4,6 +4,7 @@
 #include "runtime/memory.h"
 #include "runtime/tensor.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -85,8 +86,7 @@ struct pjrt_value pjrt_name(struct pjrt_text *out, struct pjrt_shape shape)
     return (struct pjrt_value){ out->values++, shape };
 }
 
-/* "%7 = stablehlo.add %5, %6": what comes after that is the operation's own. */
-static struct pjrt_value begin(struct pjrt_text *out, struct pjrt_shape shape, const char *op,
+struct pjrt_value pjrt_op_begin(struct pjrt_text *out, struct pjrt_shape shape, const char *op,
     const struct pjrt_value *in, int count)
 {
     struct pjrt_value value = pjrt_name(out, shape);
@@ -96,8 +96,7 @@ static struct pjrt_value begin(struct pjrt_text *out, struct pjrt_shape shape, c
     return value;
 }
 
-/* " : (tensor<..>, tensor<..>) -> tensor<..>" */
-static void end(
+void pjrt_op_end(
     struct pjrt_text *out, const struct pjrt_value *in, int count, const struct pjrt_shape *shape)
 {
     pjrt_write(out, " : (");
@@ -108,6 +107,23 @@ static void end(
     pjrt_write(out, ") -> ");
     pjrt_write_shape(out, shape);
     pjrt_write(out, "\n");
+}
+
+/* " : tensor<..>, tensor<..>" */
+static void write_types(struct pjrt_text *out, const struct pjrt_value *value, int count)
+{
+    for (int i = 0; i < count; i++) {
+        pjrt_write(out, i ? ", " : " : ");
+        pjrt_write_shape(out, &value[i].shape);
+    }
+    pjrt_write(out, "\n");
+}
+
+static void write_return(struct pjrt_text *out, const struct pjrt_value *value, int count)
+{
+    for (int i = 0; i < count; i++)
+        pjrt_write(out, "%s%%%d", i ? ", " : "stablehlo.return ", value[i].id);
+    write_types(out, value, count);
 }
 
 static void write_dims(struct pjrt_text *out, const int *dim, int count)
@@ -121,7 +137,7 @@ struct pjrt_value pjrt_part(
 {
     struct pjrt_value result = pjrt_name(out, shape), like = { 0, shape };
     pjrt_write(out, "%%%d = stablehlo.reshape %%%d#%d", result.id, of.id, index);
-    end(out, &like, 1, &shape);
+    pjrt_op_end(out, &like, 1, &shape);
     return result;
 }
 
@@ -146,7 +162,7 @@ static void write_number(struct pjrt_text *out, enum pjrt_type type, double valu
 
 struct pjrt_value pjrt_fill(struct pjrt_text *out, struct pjrt_shape shape, double value)
 {
-    struct pjrt_value result = begin(out, shape, "constant", NULL, 0);
+    struct pjrt_value result = pjrt_op_begin(out, shape, "constant", NULL, 0);
     pjrt_write(out, " dense<");
     write_number(out, shape.type, value);
     pjrt_write(out, "> : ");
@@ -157,7 +173,7 @@ struct pjrt_value pjrt_fill(struct pjrt_text *out, struct pjrt_shape shape, doub
 
 struct pjrt_value pjrt_iota(struct pjrt_text *out, struct pjrt_shape shape, int dim)
 {
-    struct pjrt_value result = begin(out, shape, "iota", NULL, 0);
+    struct pjrt_value result = pjrt_op_begin(out, shape, "iota", NULL, 0);
     pjrt_write(out, " dim = %d : ", dim);
     pjrt_write_shape(out, &shape);
     pjrt_write(out, "\n");
@@ -168,16 +184,16 @@ struct pjrt_value pjrt_iota(struct pjrt_text *out, struct pjrt_shape shape, int 
 
 struct pjrt_value pjrt_unary(struct pjrt_text *out, const char *op, struct pjrt_value a)
 {
-    struct pjrt_value result = begin(out, a.shape, op, &a, 1);
-    end(out, &a, 1, &a.shape);
+    struct pjrt_value result = pjrt_op_begin(out, a.shape, op, &a, 1);
+    pjrt_op_end(out, &a, 1, &a.shape);
     return result;
 }
 
 struct pjrt_value pjrt_binary(
     struct pjrt_text *out, const char *op, struct pjrt_value a, struct pjrt_value b)
 {
-    struct pjrt_value in[] = { a, b }, result = begin(out, a.shape, op, in, 2);
-    end(out, in, 2, &a.shape);
+    struct pjrt_value in[] = { a, b }, result = pjrt_op_begin(out, a.shape, op, in, 2);
+    pjrt_op_end(out, in, 2, &a.shape);
     return result;
 }
 
@@ -194,15 +210,16 @@ struct pjrt_value pjrt_compare(
     shape.type = PJRT_PRED;
     struct pjrt_value in[] = { a, b }, result = pjrt_name(out, shape);
     pjrt_write(out, "%%%d = stablehlo.compare %s, %%%d, %%%d", result.id, how, a.id, b.id);
-    end(out, in, 2, &shape);
+    pjrt_op_end(out, in, 2, &shape);
     return result;
 }
 
 struct pjrt_value pjrt_select(
     struct pjrt_text *out, struct pjrt_value which, struct pjrt_value yes, struct pjrt_value no)
 {
-    struct pjrt_value in[] = { which, yes, no }, result = begin(out, yes.shape, "select", in, 3);
-    end(out, in, 3, &yes.shape);
+    struct pjrt_value in[] = { which, yes, no },
+                      result = pjrt_op_begin(out, yes.shape, "select", in, 3);
+    pjrt_op_end(out, in, 3, &yes.shape);
     return result;
 }
 
@@ -212,15 +229,15 @@ struct pjrt_value pjrt_convert(struct pjrt_text *out, enum pjrt_type type, struc
     if (shape.type == type)
         return a;
     shape.type = type;
-    struct pjrt_value result = begin(out, shape, "convert", &a, 1);
-    end(out, &a, 1, &shape);
+    struct pjrt_value result = pjrt_op_begin(out, shape, "convert", &a, 1);
+    pjrt_op_end(out, &a, 1, &shape);
     return result;
 }
 
 struct pjrt_value pjrt_bitcast(struct pjrt_text *out, struct pjrt_shape shape, struct pjrt_value a)
 {
-    struct pjrt_value result = begin(out, shape, "bitcast_convert", &a, 1);
-    end(out, &a, 1, &shape);
+    struct pjrt_value result = pjrt_op_begin(out, shape, "bitcast_convert", &a, 1);
+    pjrt_op_end(out, &a, 1, &shape);
     return result;
 }
 
@@ -230,19 +247,19 @@ struct pjrt_value pjrt_reshape(struct pjrt_text *out, struct pjrt_shape shape, s
 {
     if (pjrt_shape_is(&shape, &a.shape))
         return a;
-    struct pjrt_value result = begin(out, shape, "reshape", &a, 1);
-    end(out, &a, 1, &shape);
+    struct pjrt_value result = pjrt_op_begin(out, shape, "reshape", &a, 1);
+    pjrt_op_end(out, &a, 1, &shape);
     return result;
 }
 
 struct pjrt_value pjrt_broadcast(
     struct pjrt_text *out, struct pjrt_shape shape, struct pjrt_value a, const int *dims)
 {
-    struct pjrt_value result = begin(out, shape, "broadcast_in_dim", &a, 1);
+    struct pjrt_value result = pjrt_op_begin(out, shape, "broadcast_in_dim", &a, 1);
     pjrt_write(out, ", dims = [");
     write_dims(out, dims, a.shape.rank);
     pjrt_write(out, "]");
-    end(out, &a, 1, &shape);
+    pjrt_op_end(out, &a, 1, &shape);
     return result;
 }
 
@@ -251,11 +268,11 @@ struct pjrt_value pjrt_transpose(struct pjrt_text *out, struct pjrt_value a, con
     struct pjrt_shape shape = a.shape;
     for (int i = 0; i < shape.rank; i++)
         shape.dim[i] = a.shape.dim[order[i]];
-    struct pjrt_value result = begin(out, shape, "transpose", &a, 1);
+    struct pjrt_value result = pjrt_op_begin(out, shape, "transpose", &a, 1);
     pjrt_write(out, ", dims = [");
     write_dims(out, order, shape.rank);
     pjrt_write(out, "]");
-    end(out, &a, 1, &shape);
+    pjrt_op_end(out, &a, 1, &shape);
     return result;
 }
 
@@ -266,12 +283,12 @@ struct pjrt_value pjrt_slice(
     if (first == 0 && end_at == shape.dim[dim])
         return a;
     shape.dim[dim] = end_at - first;
-    struct pjrt_value result = begin(out, shape, "slice", &a, 1);
+    struct pjrt_value result = pjrt_op_begin(out, shape, "slice", &a, 1);
     for (int i = 0; i < shape.rank; i++)
         pjrt_write(out, "%s%lld:%lld", i ? ", " : " [", i == dim ? (long long)first : 0LL,
             i == dim ? (long long)end_at : (long long)shape.dim[i]);
     pjrt_write(out, "]");
-    end(out, &a, 1, &shape);
+    pjrt_op_end(out, &a, 1, &shape);
     return result;
 }
 
@@ -280,9 +297,9 @@ struct pjrt_value pjrt_join(
 {
     struct pjrt_shape shape = a.shape;
     shape.dim[dim] += b.shape.dim[dim];
-    struct pjrt_value in[] = { a, b }, result = begin(out, shape, "concatenate", in, 2);
+    struct pjrt_value in[] = { a, b }, result = pjrt_op_begin(out, shape, "concatenate", in, 2);
     pjrt_write(out, ", dim = %d", dim);
-    end(out, in, 2, &shape);
+    pjrt_op_end(out, in, 2, &shape);
     return result;
 }
 
@@ -311,7 +328,7 @@ struct pjrt_value pjrt_reduce(struct pjrt_text *out, const char *op, struct pjrt
     pjrt_write(out,
         "%%%d = stablehlo.reduce(%%%d init: %%%d) applies stablehlo.%s across dimensions = [%d]",
         result.id, a.id, in[1].id, op, dim);
-    end(out, in, 2, &shape);
+    pjrt_op_end(out, in, 2, &shape);
     return result;
 }
 
@@ -326,7 +343,7 @@ struct pjrt_value pjrt_dot(
     for (int i = batch; i < b.shape.rank; i++)
         if (i != cb)
             shape.dim[shape.rank++] = b.shape.dim[i];
-    struct pjrt_value in[] = { a, b }, result = begin(out, shape, "dot_general", in, 2);
+    struct pjrt_value in[] = { a, b }, result = pjrt_op_begin(out, shape, "dot_general", in, 2);
     if (batch) {
         pjrt_write(out, ", batching_dims = [");
         write_dims(out, common, batch);
@@ -335,7 +352,7 @@ struct pjrt_value pjrt_dot(
         pjrt_write(out, "]");
     }
     pjrt_write(out, ", contracting_dims = [%d] x [%d], precision = [HIGHEST, HIGHEST]", ca, cb);
-    end(out, in, 2, &shape);
+    pjrt_op_end(out, in, 2, &shape);
     return result;
 }
 
@@ -356,6 +373,34 @@ struct pjrt_value pjrt_rows(struct pjrt_text *out, struct pjrt_value a, struct p
     for (int i = 1; i < a.shape.rank; i++)
         pjrt_write(out, ", %lld", (long long)a.shape.dim[i]);
     pjrt_write(out, ">, indices_are_sorted = false}>");
-    end(out, in, 2, &shape);
+    pjrt_op_end(out, in, 2, &shape);
     return result;
+}
+
+/* ---- Loops ---- */
+
+enum { MOST_CARRIED = 8 };
+
+void pjrt_repeat(struct pjrt_text *out, struct pjrt_value limit, struct pjrt_value *value,
+    int count, void (*turn)(const void *user, const struct pjrt_value *in, struct pjrt_value *next),
+    const void *user)
+{
+    struct pjrt_value all = pjrt_name(out, value[0].shape), in[MOST_CARRIED], next[MOST_CARRIED];
+    assert(count <= MOST_CARRIED);
+    pjrt_write(out, "%%%d:%d = stablehlo.while(", all.id, count);
+    for (int i = 0; i < count; i++) {
+        in[i] = pjrt_name(out, value[i].shape);
+        pjrt_write(out, "%s%%%d = %%%d", i ? ", " : "", in[i].id, value[i].id);
+    }
+    pjrt_write(out, ")");
+    write_types(out, value, count);
+    pjrt_write(out, "cond {\n");
+    struct pjrt_value more = pjrt_compare(out, "LT", in[0], limit);
+    write_return(out, &more, 1);
+    pjrt_write(out, "} do {\n");
+    turn(user, in, next);
+    write_return(out, next, count);
+    pjrt_write(out, "}\n");
+    for (int i = 0; i < count; i++)
+        value[i] = pjrt_part(out, all, i, value[i].shape);
 }

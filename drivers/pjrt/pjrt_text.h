@@ -42,6 +42,13 @@ void pjrt_write_shape(struct pjrt_text *out, const struct pjrt_shape *shape);
 /* A name for a value that the caller defines. */
 struct pjrt_value pjrt_name(struct pjrt_text *out, struct pjrt_shape shape);
 
+/* An operation that has no function here: "%7 = stablehlo.add %5, %6", then whatever is its own, then
+ * " : (tensor<..>, tensor<..>) -> tensor<..>". */
+struct pjrt_value pjrt_op_begin(struct pjrt_text *out, struct pjrt_shape shape, const char *op,
+    const struct pjrt_value *in, int count);
+void pjrt_op_end(
+    struct pjrt_text *out, const struct pjrt_value *in, int count, const struct pjrt_shape *shape);
+
 /* Result `index` of an operation that has several, under a name of its own. */
 struct pjrt_value pjrt_part(
     struct pjrt_text *out, struct pjrt_value of, int index, struct pjrt_shape shape);
@@ -86,3 +93,9 @@ struct pjrt_value pjrt_dot(
     struct pjrt_text *out, struct pjrt_value a, struct pjrt_value b, int batch, int ca, int cb);
 /* Rows index[i] of a's dimension 0. */
 struct pjrt_value pjrt_rows(struct pjrt_text *out, struct pjrt_value a, struct pjrt_value index);
+
+/* While value[0], a number, is below `limit`: turn() writes the next values (of the same shapes) out of `in`.
+ * Leaves in `value` what comes out; at most 8. */
+void pjrt_repeat(struct pjrt_text *out, struct pjrt_value limit, struct pjrt_value *value,
+    int count, void (*turn)(const void *user, const struct pjrt_value *in, struct pjrt_value *next),
+    const void *user);
