@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is PJRT's own: plugins that are missing, broken, too old or too new, and, where a real one is
- * given (tests/drivers/pjrt.sh), its errors and its other chips.
+ * What is PJRT's own, where a real plugin is given (tests/drivers/pjrt.sh): its errors, its other chips, its
+ * programs on disk. Plugins of no use are pjrt_faults.c's.
  */
 #include "drivers/pjrt/pjrt.h"
 
@@ -14,44 +14,6 @@
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* The one entry that is listed for a plugin of no use says why. */
-static void expect_reason(const char *plugin, const char *fault, const char *words)
-{
-    setenv("ASHLAR_PJRT_PLUGIN", plugin, 1);
-    setenv("ASHLAR_TEST_PJRT_FAULT", fault, 1);
-    unsetenv("TPU_LIBRARY_PATH");
-    rig_expect_reason(&ash_driver_pjrt, words);
-}
-
-Test(pjrt, a_plugin_that_is_missing_or_none_is_told)
-{
-    expect_reason("/nowhere/plugin.so", "", "/nowhere/plugin.so, which cannot be read");
-    expect_reason("no-such-plugin.so", "", "no-such-plugin.so not found: install");
-    expect_reason("/etc/passwd", "", "cannot be loaded");
-    expect_reason("/", "", "cannot be loaded");
-    expect_reason(getenv("ASHLAR_TEST_CRASHING_ICD"), "", "has no GetPjrtApi");
-}
-
-Test(pjrt, a_plugin_of_no_use_is_told_and_harms_nobody)
-{
-    static const struct {
-        const char *fault, *words;
-    } cases[] = {
-        { "null", "gives no table" },
-        { "old", "interface 0.3; 0.40 or a later 0.x" },
-        { "major", "interface 1.81" },
-        { "short", "0.40 or a later 0.x" },
-        { "hole", "lacks the call error_destroy" },
-        { "crash", "crashes or hangs" },
-        { "exhausted", "all chips are taken" },
-        { "internal", "cannot be opened: all chips are taken" },
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        expect_reason(getenv("ASHLAR_TEST_PJRT_BROKEN"), cases[i].fault, cases[i].words);
-}
-
-/* ---- With a real plugin ---- */
 
 static struct ash_device_info first;
 
