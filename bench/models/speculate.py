@@ -3,7 +3,7 @@
 """Decoding with and without drafts, the same prompts in alternating runs.
 
     python3 speculate.py MODEL.gguf ASHLAR [--rounds N] [--tokens N] [--threads N] [CASE...]
-    python3 speculate.py MODEL.gguf ASHLAR --summaries
+    python3 speculate.py MODEL.gguf ASHLAR --summaries [--part I/N]
 
 With --summaries, the beginnings of the texts in /usr/share/common-licenses and of some manual pages, each
 to be summarised in two ways, at temperature 0: a distribution instead of one prompt's figure.
@@ -80,8 +80,19 @@ def summaries():
             for name, text in texts.items() for how, ask in ASK.items()}
 
 
+def part_of(text):
+    """"I/N" as two numbers."""
+    try:
+        part, parts = map(int, text.split("/"))
+    except ValueError:
+        part, parts = 0, 0
+    if not 0 <= part < parts:
+        raise argparse.ArgumentTypeError(f"{text!r} is not I/N with 0 <= I < N")
+    return part, parts
+
+
 def run(options, speculate, case):
-    prompt, sampling = CASES[case]
+    prompt, sampling = case
     out = subprocess.run(
         [options.ashlar, "run", "-m", options.model, "--json", "-n", str(options.tokens),
          "-t", str(options.threads), "--speculate", speculate, *sampling],
@@ -94,28 +105,33 @@ def spread(values, form):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("model")
-    parser.add_argument("ashlar")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--tokens", type=int, default=250)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", help="a GGUF file")
+    parser.add_argument("ashlar", help="the program")
+    parser.add_argument("--rounds", type=int, default=5, help="runs of each case, with and without")
+    parser.add_argument("--tokens", type=int, default=250, help="the most of an answer")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--summaries", action="store_true")
-    parser.add_argument("--part", default="0/1", help="I/N: every Nth case, from the Ith on")
-    parser.add_argument("case", nargs="*")
+    parser.add_argument("--summaries", action="store_true",
+                        help="summaries of texts of this system, instead of the cases")
+    parser.add_argument("--part", type=part_of, default="0/1", metavar="I/N",
+                        help="every Nth case, from the Ith (of 0 to N - 1) on")
+    parser.add_argument("case", nargs="*", help="all if none is named")
     options = parser.parse_intermixed_args()
-    if options.summaries:
-        CASES.clear()
-        CASES.update(summaries())
-    part, parts = map(int, options.part.split("/"))
+    cases = summaries() if options.summaries else CASES
+    unknown = [case for case in options.case if case not in cases]
+    if unknown:
+        raise SystemExit(f"no case is called {unknown[0]!r}; there are {', '.join(map(repr, cases))}")
+    part, parts = options.part
     medians = []
-    for case in options.case or list(CASES)[part::parts]:
+    for case in options.case or list(cases)[part::parts]:
         rate = {"off": [], "auto": []}
         answers = {}
         for round_ in range(options.rounds):
             for speculate in ("off", "auto") if round_ % 2 else ("auto", "off"):
-                result = run(options, speculate, case)
+                result = run(options, speculate, cases[case])
                 answers[speculate] = result
+                if result["usage"]["answer_tokens"] < 2:
+                    raise SystemExit(f"{case}: an answer of one token has no rate")
                 rate[speculate].append((result["usage"]["answer_tokens"] - 1) / result["decode_s"])
             if answers["off"]["answer"] != answers["auto"]["answer"]:
                 raise SystemExit(f"{case}: the answers differ")
