@@ -3,6 +3,7 @@
 
 #include "kernels/add/add.h"
 #include "kernels/argmax/argmax.h"
+#include "kernels/concat/concat.h"
 #include "kernels/device_source.h"
 #include "kernels/gather/gather.h"
 #include "kernels/glu/glu.h"
@@ -88,6 +89,13 @@ static void bind_add(const struct ash_args *args, struct ash_device_call *out)
     out->args.stride = args->in[1].rank == args->in[0].rank ? out->args.columns : 0;
 }
 
+/* A group a row; the second operand's are as long as they are. */
+static void bind_concat(const struct ash_args *args, struct ash_device_call *out)
+{
+    bind_rows(args, out);
+    out->args.stride = (int)ash_tensor_columns(&args->in[1]);
+}
+
 static void bind_glu(const struct ash_args *args, struct ash_device_call *out)
 {
     bind_elements(args, out);
@@ -123,6 +131,7 @@ static void bind_gather(const struct ash_args *args, struct ash_device_call *out
 static const struct ash_device_op plain[] = {
     PLAIN(add, bind_add),
     PLAIN(argmax, bind_rows),
+    PLAIN(concat, bind_concat),
     PLAIN(gather, bind_gather),
     PLAIN(glu, bind_glu),
     PLAIN(rmsnorm, bind_rmsnorm),

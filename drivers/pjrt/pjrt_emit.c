@@ -4,6 +4,7 @@
 #include "kernels/add/add.h"
 #include "kernels/argmax/argmax.h"
 #include "kernels/attention/attention.h"
+#include "kernels/concat/concat.h"
 #include "kernels/convert/convert.h"
 #include "kernels/embedding/embedding.h"
 #include "kernels/gather/gather.h"
@@ -89,6 +90,12 @@ static void emit_glu(struct pjrt_emit *emit, const struct ash_args *args)
                                : params->activation == ASH_GELU ? gelu(out, gate)
                                                                 : gelu_erf(out, gate);
     pjrt_emit_result(emit, -1, pjrt_binary(out, "multiply", active, up));
+}
+
+static void emit_concat(struct pjrt_emit *emit, const struct ash_args *args)
+{
+    (void)args;
+    pjrt_emit_result(emit, -1, pjrt_join(&emit->body, input(emit, 0), input(emit, 1), 1));
 }
 
 static void emit_convert(struct pjrt_emit *emit, const struct ash_args *args)
@@ -238,6 +245,7 @@ const struct pjrt_op *pjrt_op_find(const struct ash_op *op)
         { &ash_op_add, is_plain, emit_add },
         { &ash_op_argmax, is_plain, emit_argmax },
         { &ash_op_attention, accepts_cache, pjrt_emit_attention },
+        { &ash_op_concat, is_plain, emit_concat },
         { &ash_op_convert, accepts_convert, emit_convert },
         { &ash_op_embedding, accepts_table, pjrt_emit_embedding },
         { &ash_op_gather, is_plain, emit_gather },

@@ -2,6 +2,7 @@
 /* Where the models of the Llama family use which operator, at two sizes and in four phases. */
 #include "kernels/add/add.h"
 #include "kernels/argmax/argmax.h"
+#include "kernels/concat/concat.h"
 #include "kernels/embedding/embedding.h"
 #include "kernels/gather/gather.h"
 #include "kernels/matmul/matmul.h"
@@ -109,6 +110,7 @@ const struct bench_row bench_rows[] = {
     { &ash_op_matmul, "ffn_gate", { { T, C }, { F, C } }, WEIGHT(layer_types) },
     { &ash_op_glu, "ffn_act", { { T, F }, { T, F } }, .params = glu },
     { &ash_op_matmul, "ffn_down", { { T, F }, { C, F } }, WEIGHT(quantised) },
+    { &ash_op_concat, "ffn_down of two", { { T, C }, { T, C } } },
     { &ash_op_gather, "gather", { { T, C } } },
     { &ash_op_matmul, "output", { { O, C }, { V, C } }, WEIGHT(output_types) },
     { &ash_op_argmax, "argmax", { { O, V } } },
