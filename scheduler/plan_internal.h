@@ -36,6 +36,7 @@ struct plan_node {
     ash_value out;
     int32_t device;
     int32_t phase;
+    int32_t stage, turn;       /* plan_phase.c */
     struct ash_loaded *loaded; /* owned, but for a copy's, which is the plan's */
 };
 
