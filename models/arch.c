@@ -2,6 +2,7 @@
 #include "models/arch.h"
 
 #include "kernels/attention/attention.h"
+#include "kernels/concat/concat.h"
 #include "runtime/config.h"
 
 #include <stdarg.h>
@@ -44,9 +45,40 @@ int64_t ash_model_kv_bytes(const struct ash_model_shape *shape, int kv_type)
     return 2 * shape->layers * shape->kv_heads * head_bytes;
 }
 
-/* Finds the tensor and checks its shape; the graph takes the error. */
+/* ---- Parts ---- */
+
+void ash_build_part(struct ash_build *build, int32_t part)
+{
+    build->part = part;
+    if (build->split->parts > 1)
+        ash_graph_set_part(build->graph, part);
+}
+
+ash_value ash_build_joined(struct ash_build *build, const char *name, const struct ash_parts *parts)
+{
+    ash_value all = parts->of[0];
+    for (int32_t i = 1; i < build->split->parts; i++)
+        all = ash_graph_add(
+            build->graph, name, &ash_op_concat, (ash_value[]){ all, parts->of[i] }, 2, NULL);
+    return all;
+}
+
+struct ash_parts ash_build_join(
+    struct ash_build *build, const char *name, const struct ash_parts *parts)
+{
+    struct ash_parts joined;
+    for (int32_t i = 0; i < build->split->parts; i++) {
+        ash_build_part(build, i);
+        joined.of[i] = ash_build_joined(build, name, parts);
+    }
+    return joined;
+}
+
+/* ---- Weights ---- */
+
+/* Finds the tensor and checks its shape; of it, rows `part`. The graph takes the error. */
 static ash_value add_weight(
-    struct ash_build *build, const char *name, int64_t rows, int64_t columns)
+    struct ash_build *build, const char *name, struct ash_rows part, int64_t rows, int64_t columns)
 {
     if (ash_graph_status(build->graph) != ASH_OK)
         return ASH_NO_VALUE;
@@ -64,6 +96,9 @@ static ash_value add_weight(
                 ash_gguf_path(build->file), name, ash_tensor_describe(&tensor, found, sizeof found),
                 (long long)rows, (long long)columns));
     }
+    size_t row_bytes = ash_tensor_bytes(&tensor) / (size_t)rows;
+    tensor.data = (char *)tensor.data + (size_t)part.first * row_bytes;
+    tensor.dim[0] = part.count;
     return ash_graph_weight(build->graph, name, &tensor);
 }
 
@@ -75,11 +110,22 @@ ash_value ash_build_weight(
     va_start(list, format);
     vsnprintf(name, sizeof name, format, list);
     va_end(list);
-    return add_weight(build, name, rows, columns);
+    return add_weight(build, name, (struct ash_rows){ 0, rows }, rows, columns);
+}
+
+ash_value ash_build_rows(struct ash_build *build, struct ash_rows part, int64_t rows,
+    int64_t columns, const char *format, ...)
+{
+    char name[128];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(name, sizeof name, format, list);
+    va_end(list);
+    return add_weight(build, name, part, rows, columns);
 }
 
 ash_value ash_build_optional(
-    struct ash_build *build, int64_t rows, int64_t columns, const char *format, ...)
+    struct ash_build *build, struct ash_rows part, int64_t rows, const char *format, ...)
 {
     char name[128];
     va_list list;
@@ -88,10 +134,12 @@ ash_value ash_build_optional(
     va_end(list);
     if (!ash_gguf_has_tensor(build->file, name))
         return ASH_NO_VALUE;
-    return add_weight(build, name, rows, columns);
+    return add_weight(build, name, part, rows, 0);
 }
 
-ash_value ash_build_cache(struct ash_build *build, const char *format, ...)
+/* ---- States ---- */
+
+ash_value ash_build_cache(struct ash_build *build, int64_t heads, const char *format, ...)
 {
     char name[128];
     va_list list;
@@ -100,11 +148,9 @@ ash_value ash_build_cache(struct ash_build *build, const char *format, ...)
     va_end(list);
     if (ash_graph_status(build->graph) != ASH_OK)
         return ASH_NO_VALUE;
-    const struct ash_model_shape *shape = build->shape;
     struct ash_tensor cache;
     enum ash_status status = ash_tensor_init(build->kv_type, 4,
-        (int64_t[]){ build->kv_pages, shape->kv_heads, ASH_PAGE_POSITIONS, shape->head_size },
-        &cache);
+        (int64_t[]){ build->kv_pages, heads, ASH_PAGE_POSITIONS, build->shape->head_size }, &cache);
     if (status != ASH_OK)
         return ash_graph_fail(build->graph, ash_fail_in(status, "kv_type: the cache %s", name));
     return ash_graph_state(build->graph, name, &cache);

@@ -3,6 +3,7 @@
 
 #include "kernels/rope/rope.h"
 #include "models/gguf.h"
+#include "models/split.h"
 #include "models/yarn.h"
 #include "scheduler/graph.h"
 
@@ -38,6 +39,8 @@ struct ash_build {
     enum ash_type kv_type; /* F16, BF16, Q8_0 or F32 */
     int64_t kv_pages;
     int64_t sequences; /* that hold them */
+    const struct ash_split *split;
+    int32_t part;      /* ash_build_part()'s; 0 at first */
     ash_value scratch; /* ash_build_scratch()'s; ASH_NO_VALUE at first */
 };
 
@@ -62,18 +65,41 @@ enum ash_status ash_arch_find(const struct ash_gguf *file, const struct ash_arch
  * which takes as many whichever it is. */
 int64_t ash_model_kv_bytes(const struct ash_model_shape *shape, int kv_type);
 
+/*
+ * For build(). What parts of a model compute (split.h) is built part after part, in a loop over
+ * build->split->parts; where there is but one, it is all of the model's. What is added after
+ * ash_build_part() is that part's; -1: of none, done once at home.
+ */
+void ash_build_part(struct ash_build *build, int32_t part);
+
+/* One value of each part. */
+struct ash_parts {
+    ash_value of[ASH_MAX_DEVICES];
+};
+
+/* Side by side, in every part; of one part: what it has. `name` as of an operator. */
+struct ash_parts ash_build_join(
+    struct ash_build *build, const char *name, const struct ash_parts *parts);
+/* The same for the present part alone. */
+ash_value ash_build_joined(
+    struct ash_build *build, const char *name, const struct ash_parts *parts);
+
 /* For build(): a weight of the file by its name (printf), which must have exactly this shape (columns
  * 0 for a vector). The first error makes the graph fail; then ASH_NO_VALUE. */
 ash_value ash_build_weight(struct ash_build *build, int64_t rows, int64_t columns,
     const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-/* The same for one that may be missing: then ASH_NO_VALUE, and no error. */
-ash_value ash_build_optional(struct ash_build *build, int64_t rows, int64_t columns,
+/* Rows `part` of such a weight, which has `rows`. */
+ash_value ash_build_rows(struct ash_build *build, struct ash_rows part, int64_t rows,
+    int64_t columns, const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+/* The same of a vector that may be missing: then ASH_NO_VALUE, and no error. */
+ash_value ash_build_optional(struct ash_build *build, struct ash_rows part, int64_t rows,
     const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 /* The scratch that attention shares sequences over threads with; one for all layers, made by the first. */
 ash_value ash_build_scratch(struct ash_build *build);
 
-/* The cache of keys or values of one layer: (pages, kv heads, ASH_PAGE_POSITIONS, D). */
-ash_value ash_build_cache(struct ash_build *build, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+/* The cache of `heads` heads' keys or values of one layer: (pages, heads, ASH_PAGE_POSITIONS, D). */
+ash_value ash_build_cache(struct ash_build *build, int64_t heads, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));

@@ -4,11 +4,8 @@
 #include "runtime/memory.h"
 #include "scheduler/cost_file.h"
 #include "scheduler/devices.h"
-#include "scheduler/place.h"
 
-#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Trials a task in the search for a placement; some 50 ms for a model of 30 layers. */
@@ -27,75 +24,19 @@ void ash_devices_begin(const struct ash_runtime *runtime, struct ash_model_devic
     }
 }
 
-/* ---- By layers, as the user says ---- */
+/* ---- Where there are several ---- */
 
-/* How many layers each device takes: "10,20". */
-static enum ash_status read_split(
-    const char *text, int64_t layers, int32_t devices, int64_t count[ASH_MAX_DEVICES])
-{
-    char names[256], *rest = names;
-    int32_t parts = 0;
-    int64_t sum = 0;
-    if (snprintf(names, sizeof names, "%s", text) >= (int)sizeof names)
-        return ash_fail(ASH_ERR_ARGUMENT, "--split: more than %zu bytes", sizeof names - 1);
-    while (rest && parts < devices) {
-        ASH_TRY(ash_fail_in(
-            ash_text_to_integer(strsep(&rest, ","), 0, layers, &count[parts]), "--split"));
-        sum += count[parts++];
-    }
-    if (rest || parts < devices || sum != layers)
-        return ash_fail(ASH_ERR_ARGUMENT,
-            "--split %s: expected %d numbers, one for each device, that together are the model's %lld "
-            "layers",
-            text, devices, (long long)layers);
-    return ASH_OK;
-}
-
-static int32_t device_of_layer(const int64_t *count, int32_t devices, int64_t layer)
-{
-    int32_t device = 0;
-    while (device + 1 < devices && layer >= count[device])
-        layer -= count[device++];
-    return device;
-}
-
-/* Of "blk.N.what"; -1 = of no layer. */
-static int64_t layer_of(const char *name)
-{
-    char *end;
-    if (strncmp(name, "blk.", 4) != 0)
-        return -1;
-    long long layer = strtoll(name + 4, &end, 10);
-    return end > name + 4 && *end == '.' ? layer : -1;
-}
-
-/* What comes before the first layer goes with it, and what comes after the last with that. */
-static enum ash_status split(const struct ash_placing *placing, int32_t devices, int32_t *placement)
-{
-    int64_t count[ASH_MAX_DEVICES];
-    ASH_TRY(read_split(placing->config->split, placing->layers, devices, count));
-    int32_t device = device_of_layer(count, devices, 0);
-    for (int32_t n = 0; n < ash_graph_nodes(placing->graph); n++) {
-        int64_t layer = layer_of(ash_graph_node_at(placing->graph, n)->name);
-        device = layer >= 0 ? device_of_layer(count, devices, layer) : device;
-        placement[n] = device;
-    }
-    return ASH_OK;
-}
-
-/* ---- As should be fastest ---- */
-
-/* Which devices have a kernel for a kind of node: asked once for all nodes that are alike. */
+/* Which devices have a kernel for a kind of node: asked once for all nodes that are alike, in any graph. */
 struct asked {
     const struct ash_op *op;
-    struct ash_args args; /* params as of the first such node */
+    struct ash_args args;
+    void *params; /* a copy; owned */
     int32_t device;
     bool runs;
 };
 
 struct asking {
     const struct ash_model_devices *devices;
-    const struct ash_graph *graph;
     struct asked *item;
     size_t count, capacity;
 };
@@ -118,90 +59,57 @@ static bool is_alike(const struct asked *a, const struct asked *b)
     return is_same(&a->args.out, &b->args.out);
 }
 
-static bool runs(void *context, const struct ash_graph_node *node, int32_t index)
+/* Where there is no memory for an answer, it will be asked for again. */
+static void remember(struct asking *asking, struct asked item)
+{
+    size_t bytes = item.op->params_bytes;
+    item.params = bytes ? ash_alloc(bytes) : NULL;
+    if ((bytes && !item.params) ||
+        ASH_GROW(asking->item, asking->capacity, asking->count) != ASH_OK) {
+        ash_free(item.params);
+        return;
+    }
+    if (bytes)
+        item.args.params = memcpy(item.params, item.args.params, bytes);
+    asking->item[asking->count++] = item;
+}
+
+static bool runs(
+    void *context, const struct ash_graph *graph, const struct ash_graph_node *node, int32_t index)
 {
     struct asking *asking = context;
     struct ash_device *device = asking->devices->device[index];
     struct asked item = { .op = node->op, .args = { .params = node->params }, .device = index };
     for (int i = 0; i < ASH_MAX_INPUTS; i++)
         if (node->in[i] != ASH_NO_VALUE) {
-            item.args.in[i] = ash_graph_value_at(asking->graph, node->in[i])->tensor;
+            item.args.in[i] = ash_graph_value_at(graph, node->in[i])->tensor;
             item.args.in[i].data = NULL;
         }
     if (node->out != ASH_NO_VALUE)
-        item.args.out = ash_graph_value_at(asking->graph, node->out)->tensor;
+        item.args.out = ash_graph_value_at(graph, node->out)->tensor;
     for (size_t i = 0; i < asking->count; i++)
         if (is_alike(&asking->item[i], &item))
             return asking->item[i].runs;
     struct ash_loaded *loaded = NULL;
     item.runs = device->driver->load(device, node->op, &item.args, &loaded) == ASH_OK;
     device->driver->unload(device, loaded);
-    if (ASH_GROW(asking->item, asking->capacity, asking->count) == ASH_OK)
-        asking->item[asking->count++] = item;
+    remember(asking, item);
     return item.runs;
-}
-
-/* A placement must promise a tenth over the best device alone, if one can hold all: the clock knows nothing
- * of what else devices that share a processor or a bus do to each other. */
-static const double worth = 0.9;
-
-/* The best device alone, and what it takes: HUGE_VAL where none can. */
-static enum ash_status find_alone(const struct ash_graph *graph, const struct ash_machine *machine,
-    const struct ash_place_options *options, int32_t *best, double *best_s)
-{
-    int32_t nodes = ash_graph_nodes(graph);
-    int32_t *device = ash_alloc_array((size_t)nodes + 1, sizeof *device);
-    int32_t *order = ash_alloc_array((size_t)nodes + 1, sizeof *order);
-    enum ash_status status =
-        device && order ? ASH_OK
-                        : ash_fail_memory(2 * (size_t)nodes * sizeof *order, "a placement");
-    *best_s = HUGE_VAL;
-    for (int32_t d = 0; d < machine->devices && status == ASH_OK; d++) {
-        double seconds;
-        for (int32_t i = 0; i <= nodes; i++) {
-            device[i] = i < nodes ? d : machine->home; /* the last is the return of the outputs */
-            order[i] = i;
-        }
-        const struct ash_placement alone = { .device = device, .schedule = { .order = order } };
-        if (ash_place_predict(graph, machine, options, &alone, &seconds) == ASH_OK &&
-            seconds < *best_s) {
-            *best_s = seconds;
-            *best = d;
-        }
-    }
-    ash_free(device);
-    ash_free(order);
-    return status;
-}
-
-static enum ash_status find_best(const struct ash_graph *graph, const struct ash_machine *machine,
-    const struct ash_place_options *options, int32_t *placement)
-{
-    struct ash_placement found;
-    double alone_s;
-    int32_t alone = 0, nodes = ash_graph_nodes(graph);
-    ASH_TRY(find_alone(graph, machine, options, &alone, &alone_s));
-    ASH_TRY(ash_place_find(graph, machine, options, &found));
-    bool pays = found.schedule.makespan_s < worth * alone_s;
-    for (int32_t i = 0; i < nodes; i++)
-        placement[i] = pays ? found.device[i] : alone;
-    ash_placement_finish(&found);
-    return ASH_OK;
 }
 
 /* The placement that is best for one token, decoded at a typical depth. */
 static enum ash_status find(const struct ash_model_devices *devices,
-    const struct ash_placing *placing, const struct ash_machine *machine,
-    struct ash_cost_model *const *models, int32_t *placement)
+    const struct ash_placing *placing, enum ash_split_how how, int32_t context,
+    const struct ash_machine *machine, struct ash_cost_model *const *models, struct ash_placed *out)
 {
-    int32_t depth = placing->context > TYPICAL_DEPTH ? TYPICAL_DEPTH : placing->context - 1;
+    int32_t depth = context > TYPICAL_DEPTH ? TYPICAL_DEPTH : context - 1;
     int32_t *zeros = ash_alloc_array((size_t)depth + 1, sizeof *zeros);
     if (!zeros)
         return ash_fail_memory((size_t)depth * sizeof *zeros, "a batch");
     struct ash_span span = { 0, 1, depth, zeros };
     struct ash_batch batch = { 1, 1, 1, zeros, zeros, zeros, &span };
-    struct asking asking = { .devices = devices, .graph = placing->graph };
-    enum ash_status status = find_best(placing->graph, machine,
+    struct asking asking = { .devices = devices };
+    enum ash_status status = ash_placing_choose(placing, how, machine,
         &(struct ash_place_options){
             .batch = &batch,
             .cost_model = (const struct ash_cost_model *const *)models,
@@ -209,7 +117,9 @@ static enum ash_status find(const struct ash_model_devices *devices,
             .context = &asking,
             .effort = EFFORT,
         },
-        placement);
+        out);
+    for (size_t i = 0; i < asking.count; i++)
+        ash_free(asking.item[i].params);
     ash_free(asking.item);
     ash_free(zeros);
     return status;
@@ -230,40 +140,46 @@ static enum ash_status open_models(const struct ash_model_devices *devices, cons
     return ASH_OK;
 }
 
-static enum ash_status choose(
-    const struct ash_model_devices *devices, const struct ash_placing *placing, int32_t *placement)
+static enum ash_status choose(const struct ash_model_devices *devices,
+    const struct ash_placing *placing, enum ash_split_how how, int32_t context,
+    const char *cache_dir, struct ash_placed *out)
 {
     struct ash_machine machine = { 0 };
     struct ash_cost_model *models[ASH_MAX_DEVICES] = { NULL };
-    enum ash_status status = open_models(devices, placing->config->cache_dir, models);
+    enum ash_status status = open_models(devices, cache_dir, models);
     if (status == ASH_OK)
         status = ash_machine_of(
             devices->device, devices->count, models, devices->memory_bytes, &machine);
     if (status == ASH_OK)
-        status = find(devices, placing, &machine, models, placement);
+        status = find(devices, placing, how, context, &machine, models, out);
     for (int32_t i = 0; i < devices->count; i++)
         ash_cost_model_destroy(models[i]);
     ash_machine_finish(&machine);
     return status;
 }
 
-enum ash_status ash_devices_place(
-    const struct ash_model_devices *devices, const struct ash_placing *placing, int32_t **out)
+/* The first that computes in the host's memory, where tokens come from and logits go. */
+static int32_t find_home(const struct ash_model_devices *devices)
 {
-    *out = NULL;
-    if (devices->count == 1 && !devices->split)
-        return ASH_OK;
-    size_t nodes = (size_t)ash_graph_nodes(placing->graph);
-    int32_t *placement = ash_alloc_array(nodes, sizeof *placement);
-    if (!placement)
-        return ash_fail_memory(nodes * sizeof *placement, "a placement");
-    enum ash_status status = devices->split ? split(placing, devices->count, placement)
-                                            : choose(devices, placing, placement);
-    if (status == ASH_OK)
-        *out = placement;
-    else
-        ash_free(placement);
-    return status;
+    for (int32_t i = 0; i < devices->count; i++)
+        if (devices->device[i]->info.host_memory)
+            return i;
+    return 0;
+}
+
+enum ash_status ash_devices_place(const struct ash_model_devices *devices,
+    const struct ash_placing *placing, const struct ash_config *config, int32_t context,
+    struct ash_placed *out)
+{
+    struct ash_split_setting setting = { .how = ASH_SPLIT_AUTO };
+    if (devices->split)
+        ASH_TRY(ash_split_read(config->split, devices->count, placing->shape->layers, &setting));
+    if (setting.numbers > 0)
+        return ash_placing_follow(placing, &setting, find_home(devices), out);
+    if (devices->count > 1)
+        return choose(devices, placing, setting.how, context, config->cache_dir, out);
+    *out = (struct ash_placed){ 0 };
+    return placing->build(placing->context, &ash_split_whole, &out->graph);
 }
 
 /* ---- When one fails ---- */

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "drivers/runtime.h"
-#include "scheduler/graph.h"
+#include "models/placing.h"
 
 /*
  * The devices that a model runs on, and which of its operators runs where. Those of the runtime at
@@ -20,22 +20,16 @@ struct ash_model_devices {
 
 void ash_devices_begin(const struct ash_runtime *runtime, struct ash_model_devices *out);
 
-/* What placement needs to know of a model. */
-struct ash_placing {
-    const struct ash_config *config;
-    const struct ash_graph *graph;
-    int64_t layers;  /* nodes of layer N are called "blk.N. ..." */
-    int32_t context; /* tokens are decoded somewhere in it */
-};
-
 /*
- * By node of the graph: the device it runs on; NULL where there is but one. As --split says, else the
- * placement of least time for a decoded token (scheduler/place.h). The caller frees *out.
+ * The model's graph, and the device of each of its nodes; as --split says, else as takes the least time for
+ * a token decoded somewhere in `context` (placing.h). The caller ends *out; of one device alone it has no
+ * placement.
  * ASH_ERR_ARGUMENT  a split that does not fit the model or the devices
  * ASH_ERR_NO_MEMORY, ASH_ERR_UNSUPPORTED  as ash_place_find()
  */
-enum ash_status ash_devices_place(
-    const struct ash_model_devices *devices, const struct ash_placing *placing, int32_t **out);
+enum ash_status ash_devices_place(const struct ash_model_devices *devices,
+    const struct ash_placing *placing, const struct ash_config *config, int32_t context,
+    struct ash_placed *out);
 
 /*
  * What to do about a plan that failed with `status` on device `failed` (-1 = on none): whether it is worth

@@ -173,59 +173,118 @@ static ash_value norm(struct ash_build *build, int64_t layer, const char *what, 
         &(struct ash_rmsnorm_params){ .eps = build->shape->norm_epsilon });
 }
 
-/* x W^T (+ bias, where the file has one). */
+/* x W^T (+ bias, where the file has one), of W (rows, columns) the rows of `part`. */
 static ash_value project(struct ash_build *build, int64_t layer, const char *what, ash_value x,
-    int64_t rows, int64_t columns)
+    struct ash_rows part, int64_t rows, int64_t columns)
 {
     ash_value weight =
-        ash_build_weight(build, rows, columns, "blk.%lld.%s.weight", (long long)layer, what);
-    ash_value bias = ash_build_optional(build, rows, 0, "blk.%lld.%s.bias", (long long)layer, what);
+        ash_build_rows(build, part, rows, columns, "blk.%lld.%s.weight", (long long)layer, what);
+    ash_value bias =
+        ash_build_optional(build, part, rows, "blk.%lld.%s.bias", (long long)layer, what);
     return add(build, layer, what, &ash_op_matmul, (ash_value[]){ x, weight, bias }, 3, NULL);
 }
 
-/* x: (T, C), the stream before its norm; returns (T, H D). */
+/* The rows of the present part, of as many as there are in all. */
+static struct ash_rows own_rows(const struct ash_build *build, int64_t rows)
+{
+    return ash_split_rows(build->split, build->part, rows);
+}
+
+/* The rows of some heads. */
+static struct ash_rows rows_of(struct ash_rows heads, int64_t head_size)
+{
+    return (struct ash_rows){ heads.first * head_size, heads.count * head_size };
+}
+
+/* x: (T, C), the stream before its norm; returns (T, H D) of the part's heads. */
 static ash_value attend(struct ash_build *build, int64_t layer, ash_value x, ash_value factors)
 {
     const struct ash_model_shape *shape = build->shape;
-    int64_t c = shape->channels, d = shape->head_size;
+    int64_t c = shape->channels, d = shape->head_size, group = shape->heads / shape->kv_heads;
+    struct ash_rows own = ash_split_heads(build->split, build->part, shape->kv_heads);
+    struct ash_rows kv_rows = rows_of(own, d), q_rows = rows_of(own, group * d);
     ash_value normed = norm(build, layer, "attn_norm", x);
-    ash_value q = project(build, layer, "attn_q", normed, shape->heads * d, c);
-    ash_value k = project(build, layer, "attn_k", normed, shape->kv_heads * d, c);
-    ash_value v = project(build, layer, "attn_v", normed, shape->kv_heads * d, c);
-    ash_value keys = ash_build_cache(build, "blk.%lld.keys", (long long)layer);
-    ash_value values = ash_build_cache(build, "blk.%lld.values", (long long)layer);
+    ash_value q = project(build, layer, "attn_q", normed, q_rows, shape->heads * d, c);
+    ash_value k = project(build, layer, "attn_k", normed, kv_rows, shape->kv_heads * d, c);
+    ash_value v = project(build, layer, "attn_v", normed, kv_rows, shape->kv_heads * d, c);
+    ash_value keys = ash_build_cache(build, own.count, "blk.%lld.keys", (long long)layer);
+    ash_value values = ash_build_cache(build, own.count, "blk.%lld.values", (long long)layer);
 
     struct ash_rope_params rope = shape->rope;
-    rope.heads = (int)shape->heads;
+    rope.heads = (int)(own.count * group);
     q = add(build, layer, "rope", &ash_op_rope, (ash_value[]){ q, factors }, 2, &rope);
-    rope.heads = (int)shape->kv_heads;
+    rope.heads = (int)own.count;
     add(build, layer, "kv_write", &ash_op_kv_write, (ash_value[]){ k, v, keys, values, factors }, 5,
         &(struct ash_kv_write_params){ .rope = rope });
     float magnitude = shape->yarn.used ? shape->yarn.magnitude : 1; /* of q and of k */
     ash_value scratch = ash_build_scratch(build);
     return add(build, layer, "attention", &ash_op_attention,
         (ash_value[]){ q, keys, values, scratch }, 4,
-        &(struct ash_attention_params){ .heads = (int)shape->heads,
+        &(struct ash_attention_params){ .heads = (int)(own.count * group),
             .scale = magnitude * magnitude / sqrtf((float)d),
             .window = shape->window });
 }
 
-static ash_value layer(struct ash_build *build, int64_t index, ash_value x, ash_value factors)
+/* x: (T, C), the stream before its norm; returns (T, F) of the part's rows. */
+static ash_value feed(struct ash_build *build, int64_t layer, ash_value x)
 {
-    const struct ash_model_shape *shape = build->shape;
-    int64_t c = shape->channels, f = shape->feed_forward, hd = shape->heads * shape->head_size;
-
-    ash_value mixed = attend(build, index, x, factors);
-    ash_value y = project(build, index, "attn_output", mixed, c, hd);
-    x = add(build, index, "attn_residual", &ash_op_add, (ash_value[]){ y, x }, 2, NULL);
-
-    ash_value normed = norm(build, index, "ffn_norm", x);
-    ash_value gate = project(build, index, "ffn_gate", normed, f, c);
-    ash_value up = project(build, index, "ffn_up", normed, f, c);
-    ash_value act = add(build, index, "ffn_act", &ash_op_glu, (ash_value[]){ gate, up }, 2,
+    int64_t c = build->shape->channels, f = build->shape->feed_forward;
+    struct ash_rows own = own_rows(build, f);
+    ash_value normed = norm(build, layer, "ffn_norm", x);
+    ash_value gate = project(build, layer, "ffn_gate", normed, own, f, c);
+    ash_value up = project(build, layer, "ffn_up", normed, own, f, c);
+    return add(build, layer, "ffn_act", &ash_op_glu, (ash_value[]){ gate, up }, 2,
         &(struct ash_glu_params){ .activation = ASH_SILU });
-    y = project(build, index, "ffn_down", act, c, f);
-    return add(build, index, "ffn_residual", &ash_op_add, (ash_value[]){ y, x }, 2, NULL);
+}
+
+/* What the parts have of a row, side by side in each of them. */
+static struct ash_parts join(
+    struct ash_build *build, int64_t layer, const char *what, const struct ash_parts *parts)
+{
+    char name[64];
+    snprintf(name, sizeof name, "blk.%lld.%s", (long long)layer, what);
+    return ash_build_join(build, name, parts);
+}
+
+/* x + (what `parts` have of a row) W^T, W (C, columns); each part has x, and gets all of the sum. */
+static struct ash_parts add_projected(struct ash_build *build, int64_t layer,
+    const char *const what[4], const struct ash_parts *parts, int64_t columns,
+    const struct ash_parts *x)
+{
+    int64_t c = build->shape->channels;
+    struct ash_parts whole = join(build, layer, what[0], parts), y;
+    for (int32_t i = 0; i < build->split->parts; i++) {
+        ash_build_part(build, i);
+        y.of[i] = project(build, layer, what[1], whole.of[i], own_rows(build, c), c, columns);
+    }
+    y = join(build, layer, what[2], &y);
+    for (int32_t i = 0; i < build->split->parts; i++) {
+        ash_build_part(build, i);
+        y.of[i] =
+            add(build, layer, what[3], &ash_op_add, (ash_value[]){ y.of[i], x->of[i] }, 2, NULL);
+    }
+    return y;
+}
+
+static struct ash_parts layer(
+    struct ash_build *build, int64_t index, const struct ash_parts *before, ash_value factors)
+{
+    static const char *const mixing[] = { "attn_join", "attn_output", "attn_output_join",
+        "attn_residual" };
+    static const char *const feeding[] = { "ffn_join", "ffn_down", "ffn_down_join",
+        "ffn_residual" };
+    const struct ash_model_shape *shape = build->shape;
+    struct ash_parts x, y;
+    for (int32_t i = 0; i < build->split->parts; i++) {
+        ash_build_part(build, i);
+        y.of[i] = attend(build, index, before->of[i], factors);
+    }
+    x = add_projected(build, index, mixing, &y, shape->heads * shape->head_size, before);
+    for (int32_t i = 0; i < build->split->parts; i++) {
+        ash_build_part(build, i);
+        y.of[i] = feed(build, index, x.of[i]);
+    }
+    return add_projected(build, index, feeding, &y, shape->feed_forward, &x);
 }
 
 static ash_value add_yarn_factors(struct ash_build *build)
@@ -246,7 +305,8 @@ static ash_value add_factors(struct ash_build *build)
     int64_t count = build->shape->rope.dims / 2;
     if (build->shape->yarn.used)
         return add_yarn_factors(build);
-    ash_value factors = ash_build_optional(build, count, 0, "rope_freqs.weight");
+    ash_value factors =
+        ash_build_optional(build, (struct ash_rows){ 0, count }, count, "rope_freqs.weight");
     if (factors == ASH_NO_VALUE)
         return ASH_NO_VALUE;
     const struct ash_tensor *tensor = &ash_graph_value_at(build->graph, factors)->tensor;
@@ -261,28 +321,44 @@ static ash_value add_factors(struct ash_build *build)
     return factors;
 }
 
+/* Only the rows whose logits are wanted go on; of those, the part's logits. */
+static ash_value predict(struct ash_build *build, ash_value x, ash_value table)
+{
+    const struct ash_model_shape *shape = build->shape;
+    x = ash_graph_add(build->graph, "gather", &ash_op_gather, (ash_value[]){ x }, 1, NULL);
+    ash_value weight = ash_build_weight(build, shape->channels, 0, "output_norm.weight");
+    x = ash_graph_add(build->graph, "output_norm", &ash_op_rmsnorm, (ash_value[]){ x, weight }, 2,
+        &(struct ash_rmsnorm_params){ .eps = shape->norm_epsilon });
+    bool tied = !ash_gguf_has_tensor(build->file, "output.weight");
+    ash_value output =
+        tied && build->split->parts == 1
+            ? table
+            : ash_build_rows(build, own_rows(build, shape->vocabulary), shape->vocabulary,
+                  shape->channels, tied ? "token_embd.weight" : "output.weight");
+    return ash_graph_add(
+        build->graph, "output", &ash_op_matmul, (ash_value[]){ x, output }, 2, NULL);
+}
+
 static ash_value build_graph(struct ash_build *build)
 {
     const struct ash_model_shape *shape = build->shape;
-    struct ash_graph *graph = build->graph;
+    ash_build_part(build, -1);
     ash_value table =
         ash_build_weight(build, shape->vocabulary, shape->channels, "token_embd.weight");
     ash_value factors = add_factors(build);
-
-    ash_value x =
-        ash_graph_add(graph, "token_embd", &ash_op_embedding, (ash_value[]){ table }, 1, NULL);
+    struct ash_parts x;
+    x.of[0] = ash_graph_add(
+        build->graph, "token_embd", &ash_op_embedding, (ash_value[]){ table }, 1, NULL);
+    for (int32_t i = 1; i < build->split->parts; i++)
+        x.of[i] = x.of[0];
     for (int64_t i = 0; i < shape->layers; i++)
-        x = layer(build, i, x, factors);
-
-    /* Only the rows whose logits are wanted go on. */
-    x = ash_graph_add(graph, "gather", &ash_op_gather, (ash_value[]){ x }, 1, NULL);
-    ash_value weight = ash_build_weight(build, shape->channels, 0, "output_norm.weight");
-    x = ash_graph_add(graph, "output_norm", &ash_op_rmsnorm, (ash_value[]){ x, weight }, 2,
-        &(struct ash_rmsnorm_params){ .eps = shape->norm_epsilon });
-    ash_value output = table; /* tied, unless the file has a matrix of its own */
-    if (ash_gguf_has_tensor(build->file, "output.weight"))
-        output = ash_build_weight(build, shape->vocabulary, shape->channels, "output.weight");
-    return ash_graph_add(graph, "output", &ash_op_matmul, (ash_value[]){ x, output }, 2, NULL);
+        x = layer(build, i, &x, factors);
+    for (int32_t i = 0; i < build->split->parts; i++) {
+        ash_build_part(build, i);
+        x.of[i] = predict(build, x.of[i], table);
+    }
+    ash_build_part(build, -1);
+    return ash_build_joined(build, "logits", &x);
 }
 
 const struct ash_arch ash_arch_llama = {

@@ -17,6 +17,10 @@ enum { DEFAULT_CONTEXT = 8192, IN_PLACE_BYTES = 1 << 20 };
 /* Rows of logits for guessed tokens, shared by all sequences: two of the longest guesses. */
 enum { DRAFT_ROWS = 2 * ASH_DRAFT_TOKENS };
 
+/* Of several devices: the clock knows nothing of what else those that share a processor or a bus do to each
+ * other, so they must promise a tenth over the best alone. */
+static const double worth = 0.9;
+
 struct loading {
     struct ash_model *model;
     const struct ash_load_options *load;
@@ -136,32 +140,60 @@ static enum ash_status choose_kv_type(struct ash_model *model)
     return ASH_OK;
 }
 
-static enum ash_status build_graph(struct ash_model *model, struct ash_graph *graph)
+static enum ash_status add_to_graph(
+    const struct ash_model *model, const struct ash_split *split, struct ash_graph *graph)
 {
     struct ash_build build = {
         .file = model->file,
         .shape = &model->shape,
         .graph = graph,
+        .split = split,
         .kv_type = model->kv_type,
         .kv_pages = count_pages(model),
         .sequences = model->sequences,
         .scratch = ASH_NO_VALUE,
     };
-    model->logits = model->arch->build(&build);
+    ash_value logits = model->arch->build(&build);
     ASH_TRY(ash_graph_status(graph));
-    ash_graph_mark_output(graph, model->logits);
+    ash_graph_mark_output(graph, logits);
     return ASH_OK;
 }
 
-/* Prompts get a plan of their own where the device has other kernels for them. Only on a device alone: what
- * several share would have to be split the same way. */
+static enum ash_status build_graph(
+    void *context, const struct ash_split *split, struct ash_graph **out)
+{
+    const struct ash_model *model = context;
+    struct ash_graph *graph;
+    ASH_TRY(ash_graph_create(model->batch_tokens, model->outputs, &graph));
+    enum ash_status status = add_to_graph(model, split, graph);
+    if (status == ASH_OK)
+        *out = graph;
+    else
+        ash_graph_destroy(graph);
+    return status;
+}
+
+struct ash_placing ash_model_placing(struct ash_model *model)
+{
+    return (struct ash_placing){
+        .shape = &model->shape, .build = build_graph, .context = model, .worth = worth
+    };
+}
+
+static ash_value find_logits(const struct ash_graph *graph)
+{
+    ash_value value = 0;
+    while (!ash_graph_value_at(graph, value)->output)
+        value++;
+    return value;
+}
+
+/* Prompts get a plan of their own where the devices have other kernels for them. */
 static enum ash_status make_prompts(
     struct ash_model *model, const struct ash_graph *graph, struct ash_plan_options *options)
 {
     struct ash_plan *prompts;
     model->prompts = model->plan;
-    if (options->device_count > 1)
-        return ASH_OK;
     options->answers = model->plan;
     options->progress = NULL;
     ASH_TRY(ash_plan_create(graph, options, &prompts));
@@ -180,20 +212,18 @@ static void drop_plans(struct ash_model *model)
     model->plan = model->prompts = NULL;
 }
 
-static enum ash_status try_plans(struct ash_model *model, const struct ash_graph *graph,
-    const struct ash_model_options *options, int32_t *failed)
+static enum ash_status try_plans(
+    struct ash_model *model, const struct ash_model_options *options, int32_t *failed)
 {
     struct loading loading = { .model = model, .load = &options->load };
-    const struct ash_placing placing = { .config = &model->runtime->config,
-        .graph = graph,
-        .layers = model->shape.layers,
-        .context = model->context };
-    int32_t *placement;
-    ASH_TRY(ash_devices_place(&model->devices, &placing, &placement));
+    const struct ash_placing placing = ash_model_placing(model);
+    struct ash_placed placed;
+    ASH_TRY(ash_devices_place(
+        &model->devices, &placing, &model->runtime->config, model->context, &placed));
     struct ash_plan_options plan = {
         .devices = model->devices.device,
         .device_count = model->devices.count,
-        .placement = placement,
+        .placement = placed.placement.device,
         .failed_out = failed,
         .no_fusion = options->no_fusion,
         .in_place_bytes = IN_PLACE_BYTES,
@@ -202,24 +232,24 @@ static enum ash_status try_plans(struct ash_model *model, const struct ash_graph
         .release = on_release,
         .context = &loading,
     };
-    enum ash_status status = ash_plan_create(graph, &plan, &model->plan);
+    model->logits = find_logits(placed.graph);
+    enum ash_status status = ash_plan_create(placed.graph, &plan, &model->plan);
     if (status == ASH_OK)
-        status = make_prompts(model, graph, &plan);
+        status = make_prompts(model, placed.graph, &plan);
     if (status != ASH_OK)
         drop_plans(model);
-    ash_free(placement);
+    ash_placed_finish(&placed);
     return status;
 }
 
 /* Again without a device that fails, and with less on one that is full, as long as there is a way. */
-static enum ash_status make_plans(
-    struct ash_model *model, const struct ash_graph *graph, const struct ash_model_options *options)
+static enum ash_status make_plans(struct ash_model *model, const struct ash_model_options *options)
 {
     enum ash_status status;
     int32_t failed;
     do {
         failed = -1;
-        status = try_plans(model, graph, options, &failed);
+        status = try_plans(model, options, &failed);
     } while (status != ASH_OK && ash_devices_give_way(&model->devices, status, failed));
     return status;
 }
@@ -227,20 +257,9 @@ static enum ash_status make_plans(
 static enum ash_status load_weights(
     struct ash_model *model, const struct ash_model_options *options)
 {
-    struct ash_graph *graph;
-    ASH_TRY(ash_graph_create(model->batch_tokens, model->outputs, &graph));
-    enum ash_status status = build_graph(model, graph);
-    if (status == ASH_OK && options->graph_only) {
-        model->graph = graph;
-        return ASH_OK;
-    }
-    if (status == ASH_OK)
-        status = make_plans(model, graph, options);
-    ash_graph_destroy(graph);
+    ASH_TRY(make_plans(model, options));
     ash_gguf_release_all(model->file);
-    if (status == ASH_OK) /* half of it may be another model's */
-        status = ash_gguf_check_unchanged(model->file);
-    return status;
+    return ash_gguf_check_unchanged(model->file); /* half of it may be another model's */
 }
 
 /* Another plan, for the devices that are left: load_weights() says whether there is one. */
@@ -259,6 +278,7 @@ static bool on_failure(void *context, enum ash_status failure, struct ash_engine
         drop_plans(model);
     out->plan = model->plan;
     out->prompts = model->prompts;
+    out->logits = model->logits;
     return status == ASH_OK;
 }
 
@@ -291,12 +311,13 @@ static enum ash_status load(struct ash_model *model, const struct ash_model_opti
     ASH_TRY(model->arch->read(model->file, &model->shape));
     ASH_TRY(choose_limits(model, options));
     ASH_TRY(choose_kv_type(model));
-    bool whole = !options->plan_only && !options->graph_only;
+    bool whole = !options->plan_only && !options->shape_only;
     if (whole)
         ASH_TRY(load_tokenizer(model));
     if (whole)
         ASH_TRY(load_template(model));
-    ASH_TRY(load_weights(model, options));
+    if (!options->shape_only)
+        ASH_TRY(load_weights(model, options));
     return whole ? make_engine(model) : ASH_OK;
 }
 
@@ -363,7 +384,6 @@ void ash_model_destroy(struct ash_model *model)
     ash_engine_destroy(model->engine);
     ash_kv_cache_destroy(model->cache);
     drop_plans(model);
-    ash_graph_destroy(model->graph);
     ash_template_destroy(model->chat);
     ash_tokenizer_destroy(model->tokenizer);
     ash_gguf_close(model->file);

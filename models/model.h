@@ -27,9 +27,8 @@ struct ash_model {
     enum ash_status chat_status;
     char chat_error[320];
     bool chat_is_fallback;    /* the file carries none */
-    struct ash_plan *plan;    /* of answers; NULL if graph_only */
+    struct ash_plan *plan;    /* of answers; NULL if shape_only */
     struct ash_plan *prompts; /* of prompts: one of their own, or the same */
-    struct ash_graph *graph;  /* NULL unless graph_only */
     ash_value logits;
     struct ash_kv_cache *cache;
     struct ash_engine *engine;
@@ -50,8 +49,11 @@ struct ash_model_options {
     int32_t outputs;
     bool no_fusion;  /* see ash_plan_options */
     bool plan_only;  /* no engine: for `ashlar plan` */
-    bool graph_only; /* nor a plan: the graph is kept, for placing it on another machine */
+    bool shape_only; /* nor a plan: for ash_model_placing() on another machine */
 };
+
+/* For placing it on some machine; valid while the model is. */
+struct ash_placing ash_model_placing(struct ash_model *model);
 
 /* As ash_model_load(); `path` is a file. `options` may be NULL. */
 enum ash_status ash_model_open(struct ash_runtime *runtime, const char *path,

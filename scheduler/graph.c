@@ -12,6 +12,7 @@ struct ash_graph {
     size_t values, value_capacity;
     struct ash_graph_node *node; /* owns the names and params */
     size_t nodes, node_capacity;
+    int32_t part;           /* of operators to come */
     enum ash_status status; /* the first error, and its message */
     char message[1024];
 };
@@ -27,6 +28,7 @@ enum ash_status ash_graph_create(int64_t tokens, int64_t outputs, struct ash_gra
         return ash_fail_memory(sizeof *graph, "a graph");
     graph->tokens = tokens;
     graph->outputs = outputs;
+    graph->part = -1;
     *out = graph;
     return ASH_OK;
 }
@@ -170,7 +172,8 @@ static enum ash_status append_node(
     const void *params = node.params;
     void *copy = NULL;
     ASH_TRY(ASH_GROW(graph->node, graph->node_capacity, graph->nodes));
-    node.name = ash_strdup(name);
+    node.part = graph->part;
+    node.name = node.part < 0 ? ash_strdup(name) : ash_format("%s#%d", name, (int)node.part);
     if (node.op->params_bytes)
         copy = ash_alloc(node.op->params_bytes);
     if (!node.name || (node.op->params_bytes && !copy)) {
@@ -210,6 +213,11 @@ ash_value ash_graph_add(struct ash_graph *graph, const char *name, const struct 
         return stop(graph, status, name);
     node = graph->node[graph->nodes - 1];
     return node.out != ASH_NO_VALUE ? node.out : updated(&node);
+}
+
+void ash_graph_set_part(struct ash_graph *graph, int32_t part)
+{
+    graph->part = part;
 }
 
 void ash_graph_mark_output(struct ash_graph *graph, ash_value value)

@@ -42,6 +42,12 @@ ash_value ash_graph_state(
 ash_value ash_graph_add(struct ash_graph *graph, const char *name, const struct ash_op *op,
     const ash_value *inputs, int count, const void *params);
 
+/*
+ * For a model that several devices compute by rows: operators added from here on are of part `part` (0, 1,
+ * ...; -1, as at first: of none), which their names end with: "blk.0.attn_q#1".
+ */
+void ash_graph_set_part(struct ash_graph *graph, int32_t part);
+
 /* Keeps a result readable after a replay (logits). */
 void ash_graph_mark_output(struct ash_graph *graph, ash_value value);
 
@@ -67,6 +73,7 @@ struct ash_graph_node {
     ash_value in[ASH_MAX_INPUTS];
     ash_value out; /* ASH_NO_VALUE for a pure update */
     const void *params;
+    int32_t part; /* as ash_graph_set_part() */
 };
 
 int32_t ash_graph_values(const struct ash_graph *graph);

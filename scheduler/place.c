@@ -67,7 +67,7 @@ static double seconds_on(const struct building *b, const struct ash_graph_node *
 {
     char key[ASH_COST_KEY_BYTES];
     const struct ash_place_options *options = b->options;
-    if (options->runs && !options->runs(options->context, node, device))
+    if (options->runs && !options->runs(options->context, b->graph, node, device))
         return HUGE_VAL;
     if (options->cost_model && options->cost_model[device])
         return ash_cost_model_predict(
@@ -176,7 +176,9 @@ static enum ash_status build(struct building *b)
     ASH_TRY(ash_graph_status(b->graph));
     ASH_TRY(allocate(b));
     for (int32_t device = 0; device < b->machine->devices; device++)
-        b->memory_bytes[device] = b->machine->device[device].memory_bytes * (1 - kept_part);
+        b->memory_bytes[device] = b->options->unlimited
+                                      ? HUGE_VAL
+                                      : b->machine->device[device].memory_bytes * (1 - kept_part);
     for (int32_t node = 0; node < ash_graph_nodes(b->graph); node++)
         ASH_TRY(add_node(b, node));
     ASH_TRY(add_return(b));
@@ -220,7 +222,30 @@ static enum ash_status add_up(const struct building *b, struct ash_placement *ou
     return ASH_OK;
 }
 
-static enum ash_status find(struct building *b, struct ash_placement *out)
+/* On the devices given, in the order of the tasks; the last one is the return to the host. */
+static enum ash_status simulate(
+    const struct building *b, const int32_t *device, struct ash_schedule *out)
+{
+    int32_t nodes = b->problem.tasks - 1;
+    int32_t *on = ash_alloc_array((size_t)b->problem.tasks, sizeof *on);
+    int32_t *order = ash_alloc_array((size_t)b->problem.tasks, sizeof *order);
+    enum ash_status status = ASH_OK;
+    if (!on || !order)
+        status = ash_fail_memory((size_t)b->problem.tasks * sizeof *order, "a placement");
+    for (int32_t i = 0; i <= nodes && status == ASH_OK; i++) {
+        on[i] = i < nodes ? device[i] : b->machine->home;
+        order[i] = i;
+    }
+    if (status == ASH_OK)
+        status = ash_schedule_simulate(&b->problem, on, order, out);
+    ash_free(on);
+    ash_free(order);
+    return status;
+}
+
+/* The schedule that is found, or that of `device`. */
+static enum ash_status schedule(
+    struct building *b, const int32_t *device, struct ash_placement *out)
 {
     struct ash_placement placement = {
         .device = ash_alloc_array((size_t)b->problem.tasks, sizeof *placement.device),
@@ -231,7 +256,8 @@ static enum ash_status find(struct building *b, struct ash_placement *out)
     if (!placement.device || !placement.used_bytes || !placement.busy_s)
         status = ash_fail_memory((size_t)b->problem.tasks * sizeof(int32_t), "a placement");
     if (status == ASH_OK)
-        status = ash_schedule_find(&b->problem, b->options->effort, &placement.schedule);
+        status = device ? simulate(b, device, &placement.schedule)
+                        : ash_schedule_find(&b->problem, b->options->effort, &placement.schedule);
     if (status == ASH_OK)
         status = add_up(b, &placement);
     if (status == ASH_OK)
@@ -250,18 +276,30 @@ static double total_bytes(const struct building *b)
     return sum;
 }
 
-enum ash_status ash_place_find(const struct ash_graph *graph, const struct ash_machine *machine,
-    const struct ash_place_options *options, struct ash_placement *out)
+static enum ash_status place(const struct ash_graph *graph, const struct ash_machine *machine,
+    const struct ash_place_options *options, const int32_t *device, struct ash_placement *out)
 {
     struct building b = { .graph = graph, .machine = machine, .options = options };
     enum ash_status status = build(&b);
     if (status == ASH_OK) {
-        status = find(&b, out);
+        status = schedule(&b, device, out);
         if (status == ASH_ERR_NO_MEMORY)
             status = ash_fail_in(status, "weights and caches of %.2f GB", total_bytes(&b) / 1e9);
     }
     building_finish(&b);
     return status;
+}
+
+enum ash_status ash_place_find(const struct ash_graph *graph, const struct ash_machine *machine,
+    const struct ash_place_options *options, struct ash_placement *out)
+{
+    return place(graph, machine, options, NULL, out);
+}
+
+enum ash_status ash_place_given(const struct ash_graph *graph, const struct ash_machine *machine,
+    const struct ash_place_options *options, const int32_t *device, struct ash_placement *out)
+{
+    return place(graph, machine, options, device, out);
 }
 
 enum ash_status ash_place_predict(const struct ash_graph *graph, const struct ash_machine *machine,

@@ -23,14 +23,23 @@ struct ash_place_options {
     /* By device of the machine; NULL, and each NULL among them: the table's rates alone. */
     const struct ash_cost_model *const *cost_model;
     /* Whether a device of the machine has a kernel for a node; NULL = all have. */
-    bool (*runs)(void *context, const struct ash_graph_node *node, int32_t device);
+    bool (*runs)(void *context, const struct ash_graph *graph, const struct ash_graph_node *node,
+        int32_t device);
     void *context;
-    int effort; /* as of ash_schedule_find() */
+    bool unlimited; /* as if every device had memory enough */
+    int effort;     /* as of ash_schedule_find() */
 };
 
 /* Errors as ash_schedule_find(), with the names of nodes and devices. The caller ends *out. */
 enum ash_status ash_place_find(const struct ash_graph *graph, const struct ash_machine *machine,
     const struct ash_place_options *options, struct ash_placement *out);
+
+/*
+ * The same for nodes on devices that are given, which run them in the graph's order. ASH_ERR_ARGUMENT: a
+ * node where it cannot run. ASH_ERR_NO_MEMORY: a device's memory does not hold what it would have to.
+ */
+enum ash_status ash_place_given(const struct ash_graph *graph, const struct ash_machine *machine,
+    const struct ash_place_options *options, const int32_t *device, struct ash_placement *out);
 
 /* The time of another batch on the same devices, in the same order. */
 enum ash_status ash_place_predict(const struct ash_graph *graph, const struct ash_machine *machine,

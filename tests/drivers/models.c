@@ -55,8 +55,8 @@ static bool are_alike(const float *a, const float *b, size_t count, double toler
     return true;
 }
 
-static void check_model(
-    const char *device, const char *split, const char *name, const char *kv_type, double tolerance)
+static struct ash_model *open_tiny(
+    const char *device, const char *split, const char *name, const char *kv_type)
 {
     char file[64];
     struct ash_runtime *runtime;
@@ -66,8 +66,23 @@ static void check_model(
         { "kv_type", kv_type }, { "context", "512" }, { "split", split } };
     cr_assert_eq(ash_runtime_create(settings, 5, &runtime), ASH_OK, "%s", ash_error());
     struct ash_model_options options = { .load = { .sessions = 1 }, .outputs = MAX_TOKENS };
-    cr_assert_eq(
-        ash_model_open(runtime, golden_path(file), &options, &model), ASH_OK, "%s", ash_error());
+    cr_assert_eq(ash_model_open(runtime, golden_path(file), &options, &model), ASH_OK,
+        "%s on %s, %s: %s", name, device, split, ash_error());
+    return model;
+}
+
+/* And its runtime. */
+static void close_tiny(struct ash_model *model)
+{
+    struct ash_runtime *runtime = model->runtime;
+    ash_model_destroy(model);
+    ash_runtime_destroy(runtime);
+}
+
+static void check_model(
+    const char *device, const char *split, const char *name, const char *kv_type, double tolerance)
+{
+    struct ash_model *model = open_tiny(device, split, name, kv_type);
     struct golden golden = golden_read(name);
     size_t count = (size_t)golden.tokens * (size_t)golden.vocabulary;
     float *whole = run_all(model, &golden, 128), *one = run_all(model, &golden, 1);
@@ -86,8 +101,7 @@ static void check_model(
     free(whole);
     free(one);
     free(pieces);
-    ash_model_destroy(model);
-    ash_runtime_destroy(runtime);
+    close_tiny(model);
 }
 
 static const struct {
@@ -130,11 +144,52 @@ static const struct {
     { "cpu,opencl:0,null", "auto" },
 };
 
+static const struct {
+    const char *device, *split;
+} row_splits[] = {
+    { "cpu,opencl:0", "rows:1,2" },
+    { "opencl:1,cpu", "rows:1,2" },
+    { "hip:0,hip:1", "rows:2,1" },
+    { "opencl:1,cpu,null", "rows:3,1,9" },
+    { "cpu,opencl:0,null", "rows" },
+};
+
 /* The reference's logits, and the same bits however the prompt is cut. */
 Test(models, logits_are_the_references_in_every_split)
 {
     for (size_t i = 0; i < sizeof splits / sizeof *splits; i++)
         check_model(splits[i].device, splits[i].split, "wide", "f32", 1e-4);
+    for (size_t i = 0; i < sizeof row_splits / sizeof *row_splits; i++)
+        check_model(row_splits[i].device, row_splits[i].split, "parts", "f32", 1e-4);
+    check_model("opencl:0,cpu", "rows:1,1", "parts", "q8_0", 1e-1);
+}
+
+/* No sum is cut: on devices of one kind the bits are those of one of them, however rows are shared. */
+Test(models, rows_on_devices_of_a_kind_have_the_bits_of_one)
+{
+    static const char *const pairs[][2] = { { "opencl:0", "opencl:0,opencl:1" },
+        { "hip:0", "hip:0,hip:1" } };
+    static const char *const names[] = { "parts", "tied", "window", "parts" };
+    static const char *const kv_types[] = { "f32", "f32", "f16", "q8_0" };
+    uint32_t seed = 1;
+    for (size_t p = 0; p < sizeof pairs / sizeof *pairs; p++)
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+            struct golden golden = golden_read(names[i]);
+            char split[64];
+            seed = seed * 1664525u + 1013904223u;
+            snprintf(split, sizeof split, "rows:%u,%u", 1 + (seed >> 16) % 9, 1 + (seed >> 24) % 9);
+            struct ash_model *one = open_tiny(pairs[p][0], "auto", names[i], kv_types[i]);
+            struct ash_model *two = open_tiny(pairs[p][1], split, names[i], kv_types[i]);
+            float *expected = run_all(one, &golden, 9), *found = run_all(two, &golden, 9);
+            size_t count = (size_t)golden.tokens * (size_t)golden.vocabulary;
+            cr_assert_arr_eq(found, expected, count * sizeof *found, "%s on %s, %s", names[i],
+                pairs[p][1], split);
+            free(golden.logits);
+            free(expected);
+            free(found);
+            close_tiny(one);
+            close_tiny(two);
+        }
 }
 
 /* Drivers that copy from a device to another of theirs, without the host in between. */
@@ -209,6 +264,13 @@ Test(models, a_split_or_list_that_does_not_fit_is_refused)
         { { { "device", "cpu,null" }, { "split", "1,1," } }, "--split 1,1,: expected 2 numbers" },
         { { { "device", "cpu" }, { "split", "1,1" } }, "--split 1,1: expected 1 numbers" },
         { { { "device", "cpu,null" }, { "split", "x,1" } }, "--split" },
+        { { { "device", "cpu,null" }, { "split", "layers:2,1" } }, "that together are" },
+        { { { "device", "cpu,null" }, { "split", "rows:1" } }, "expected 2 numbers" },
+        { { { "device", "cpu,null" }, { "split", "rows:1,0" } }, "--split" },
+        { { { "device", "cpu,null" }, { "split", "rows,1" } }, "--split" },
+        { { { "device", "cpu,null,opencl:0" }, { "split", "rows:1,1,1" } },
+            "the model has 2 heads of keys and values, too few for 3 devices" },
+        { { { "device", "cpu,null,opencl:0" }, { "split", "rows" } }, "too few for 3 devices" },
         { { { "device", "cpu,null,cpu:0" }, { "split", "auto" } }, "the list has already" },
         { { { "device", "cpu" }, { "device_memory", "1,2" } }, "more numbers than the 1" },
         { { { "device", "cpu" }, { "device_memory", "0" } }, "--device-memory" },

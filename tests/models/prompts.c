@@ -15,6 +15,13 @@ static char folder[] = "/tmp/ashlar-prompts-XXXXXX", path[64];
 static struct ash_runtime *runtime;
 static struct ash_model *model;
 
+/* One device with kernels for prompts; the same and another, which has none. */
+static const struct on {
+    const char *device, *split;
+} places[] = { { "cpu", "auto" }, { "cpu,null", "1,1" }, { "null,cpu", "rows:1,1" } };
+enum { PLACES = sizeof places / sizeof *places };
+static struct on on;
+
 static void make_model(void)
 {
     struct ash_gguf *tokenizer;
@@ -56,10 +63,10 @@ TestSuite(prompts, .init = set_up, .fini = tear_down, .timeout = 120);
 
 static void open_model(const char *kernels, const char *batch_tokens, int32_t sessions)
 {
-    struct ash_setting_value settings[] = { { "device", "cpu" }, { "threads", "2" },
-        { "context", "256" }, { "batch_tokens", batch_tokens }, { "cache_dir", folder },
-        { "kernels", kernels } };
-    cr_assert_eq(ash_runtime_create(settings, 6, &runtime), ASH_OK, "%s", ash_error());
+    struct ash_setting_value settings[] = { { "device", on.device }, { "split", on.split },
+        { "threads", "2" }, { "context", "256" }, { "batch_tokens", batch_tokens },
+        { "cache_dir", folder }, { "kernels", kernels } };
+    cr_assert_eq(ash_runtime_create(settings, 7, &runtime), ASH_OK, "%s", ash_error());
     struct ash_load_options options = { .sessions = sessions };
     cr_assert_eq(ash_model_load(runtime, path, &options, &model), ASH_OK, "%s", ash_error());
 }
@@ -115,22 +122,30 @@ static void expect_same(const struct said *a, const struct said *b, const char *
     cr_assert_arr_eq(a->token, b->token, sizeof *a->token * (size_t)a->count, "%s", what);
 }
 
-Test(prompts, have_a_plan_of_their_own_that_holds_no_weight_again)
+static void check_plans(void)
 {
     struct ash_plan_summary answers, prompts;
     open_model("measured", "24", 1);
-    cr_assert_neq(model->prompts, model->plan);
+    cr_assert_neq(model->prompts, model->plan, "%s", on.device);
     ash_plan_summary(model->plan, &answers);
     ash_plan_summary(model->prompts, &prompts);
-    cr_expect_eq(prompts.weight_bytes, answers.weight_bytes);
-    cr_expect_eq(prompts.state_bytes, answers.state_bytes);
+    cr_expect_eq(prompts.weight_bytes, answers.weight_bytes, "%s", on.device);
+    cr_expect_eq(prompts.state_bytes, answers.state_bytes, "%s", on.device);
     close_model();
     open_model("listed", "24", 1);
-    cr_expect_eq(model->prompts, model->plan);
+    cr_expect_eq(model->prompts, model->plan, "%s", on.device);
     close_model();
 }
 
-Test(prompts, in_any_pieces_and_any_company_lead_to_the_same_answer)
+Test(prompts, have_a_plan_of_their_own_that_holds_no_weight_again)
+{
+    for (int i = 0; i < PLACES; i++) {
+        on = places[i];
+        check_plans();
+    }
+}
+
+static void check_pieces(void)
 {
     static const char *const pieces[] = { "6", "7", "32", "200" };
     static struct said alone[CROWD], crowd[CROWD];
@@ -157,6 +172,14 @@ Test(prompts, in_any_pieces_and_any_company_lead_to_the_same_answer)
     }
 }
 
+Test(prompts, in_any_pieces_and_any_company_lead_to_the_same_answer)
+{
+    for (int i = 0; i < PLACES; i++) {
+        on = places[i];
+        check_pieces();
+    }
+}
+
 /* The second turn of a conversation: its prompt holds the first one and what was answered. */
 static struct said second_turn(const char *kernels, bool after_the_first)
 {
@@ -175,7 +198,7 @@ static struct said second_turn(const char *kernels, bool after_the_first)
     return second;
 }
 
-Test(prompts, that_repeat_an_answer_do_not_read_its_cache)
+static void check_turns(void)
 {
     static struct said warm, cold;
     warm = second_turn("measured", true);
@@ -184,4 +207,12 @@ Test(prompts, that_repeat_an_answer_do_not_read_its_cache)
     expect_same(&warm, &cold, "with and without the first turn");
     warm = second_turn("listed", true);
     cr_expect_eq(warm.cached, 125 / 32 * 32, "one plan: the answer's pages, too");
+}
+
+Test(prompts, that_repeat_an_answer_do_not_read_its_cache)
+{
+    for (int i = 0; i < PLACES; i++) {
+        on = places[i];
+        check_turns();
+    }
 }

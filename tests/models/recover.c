@@ -31,7 +31,7 @@ static void open_devices(struct bench *bench, const char *split, int lazy)
 static enum ash_status open_model(struct bench *bench)
 {
     char path[1024];
-    snprintf(path, sizeof path, "%s/models/llama/wide.gguf", getenv("ASHLAR_TEST_DATA"));
+    snprintf(path, sizeof path, "%s/models/llama/parts.gguf", getenv("ASHLAR_TEST_DATA"));
     const struct ash_load_options options = { .sessions = SEQUENCES };
     bench->model = NULL;
     return ash_model_load(bench->runtime, path, &options, &bench->model);
@@ -93,11 +93,12 @@ static void open_large_model(struct bench *bench)
 }
 
 /* One of two devices fails at its nth call after loading, whichever that is. */
-static void check_loss(enum ash_status with, int64_t nth, const int32_t *expected)
+static void check_loss(
+    const char *split, enum ash_status with, int64_t nth, const int32_t *expected)
 {
     struct bench bench;
     int32_t answers[SEQUENCES * ANSWER];
-    open_devices(&bench, with == ASH_ERR_DEVICE ? "1,2" : "auto", 1);
+    open_devices(&bench, split, 1);
     open_large_model(&bench);
     lazy_fail(bench.lazy[0], nth, with);
     cr_assert_eq(generate(&bench, answers), ASH_OK, "call %lld: %s", (long long)nth, ash_error());
@@ -118,15 +119,17 @@ Test(recover, what_is_being_said_goes_on_when_a_device_is_lost)
     int32_t expected[SEQUENCES * ANSWER];
     static const int64_t calls[] = { 0, 1, 17, 30, 61, 200, 333, 500, 801 };
     expect_answers(expected);
-    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
-        check_loss(ASH_ERR_DEVICE, calls[i], expected);
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+        check_loss("1,2", ASH_ERR_DEVICE, calls[i], expected);
+        check_loss("rows:1,2", ASH_ERR_DEVICE, calls[i], expected);
+    }
 }
 
 Test(recover, one_that_is_out_of_memory_is_given_less)
 {
     int32_t expected[SEQUENCES * ANSWER];
     expect_answers(expected);
-    check_loss(ASH_ERR_NO_MEMORY, 0, expected);
+    check_loss("auto", ASH_ERR_NO_MEMORY, 0, expected);
 }
 
 Test(recover, a_device_that_fails_while_loading_is_left_out)
@@ -135,7 +138,7 @@ Test(recover, a_device_that_fails_while_loading_is_left_out)
     expect_answers(expected);
     for (int64_t nth = 0; nth < 60; nth += 7) {
         struct bench bench;
-        open_devices(&bench, "1,1,1", 2);
+        open_devices(&bench, nth % 2 ? "1,1,1" : "rows:3,2,1", 2);
         lazy_fail(bench.lazy[nth % 2], nth, ASH_ERR_DEVICE);
         cr_assert_eq(open_model(&bench), ASH_OK, "call %lld: %s", (long long)nth, ash_error());
         cr_assert_eq(generate(&bench, answers), ASH_OK, "%s", ash_error());
@@ -144,21 +147,28 @@ Test(recover, a_device_that_fails_while_loading_is_left_out)
     }
 }
 
-Test(recover, two_may_be_lost_one_after_the_other)
+static void check_two_losses(const char *split, const int32_t *expected)
 {
-    int32_t expected[SEQUENCES * ANSWER], answers[SEQUENCES * ANSWER];
+    int32_t answers[SEQUENCES * ANSWER];
     struct bench bench;
-    expect_answers(expected);
-    open_devices(&bench, "1,1,1", 2);
+    open_devices(&bench, split, 2);
     open_large_model(&bench);
     lazy_fail(bench.lazy[1], 40, ASH_ERR_DEVICE);
     cr_assert_eq(generate(&bench, answers), ASH_OK, "%s", ash_error());
-    cr_assert_arr_eq(answers, expected, sizeof answers);
+    cr_assert_arr_eq(answers, expected, sizeof answers, "%s", split);
     lazy_fail(bench.lazy[0], 0, ASH_ERR_DEVICE);
     cr_assert_eq(generate(&bench, answers), ASH_OK, "%s", ash_error());
-    cr_assert_arr_eq(answers, expected, sizeof answers);
+    cr_assert_arr_eq(answers, expected, sizeof answers, "%s", split);
     cr_assert_eq(bench.model->devices.count, 1);
     close_all(&bench);
+}
+
+Test(recover, two_may_be_lost_one_after_the_other)
+{
+    int32_t expected[SEQUENCES * ANSWER];
+    expect_answers(expected);
+    check_two_losses("1,1,1", expected);
+    check_two_losses("rows:1,1,1", expected);
 }
 
 Test(recover, the_last_device_that_is_lost_is_named)

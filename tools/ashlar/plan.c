@@ -142,7 +142,7 @@ static enum ash_status run(struct ash_cli *cli)
     if (options->measure)
         ASH_TRY(measure(cli, &view));
     const struct ash_model_options model_options = { .plan_only = !options->measure,
-        .graph_only = options->measure };
+        .shape_only = options->measure };
     ASH_TRY(ash_load(cli, &model_options, &loaded));
     enum ash_status status = options->measure ? measure_devices(cli, &loaded) : ASH_OK;
     view.title = loaded.name;

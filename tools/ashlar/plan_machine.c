@@ -3,7 +3,6 @@
 
 #include "runtime/json.h"
 #include "runtime/memory.h"
-#include "scheduler/place.h"
 #include "tools/ashlar/load.h"
 #include "tools/ashlar/table.h"
 
@@ -13,10 +12,11 @@
 enum { EFFORT = 16 };
 
 struct prediction {
-    const char *model;
-    const struct ash_graph *graph;
+    const struct ash_cli *cli;
+    const char *name;
+    struct ash_model *model;
     const struct ash_machine *machine;
-    struct ash_placement placement;
+    struct ash_placed placed;
     int32_t prefill_tokens, depth;
     double prefill_s;
 };
@@ -36,6 +36,26 @@ static void fill_batch(
     one->batch = (struct ash_batch){ tokens, 1, 1, zeros, zeros, zeros, &one->span };
 }
 
+/* As --split says, else what should be fastest, whatever little it gains. */
+static enum ash_status place(struct prediction *p, const struct ash_place_options *options)
+{
+    struct ash_placing placing = ash_model_placing(p->model);
+    struct ash_split_setting setting;
+    struct ash_placement *placement = &p->placed.placement;
+    placing.worth = 1;
+    ASH_TRY(
+        ash_split_read(p->cli->config.split, p->machine->devices, placing.shape->layers, &setting));
+    if (setting.numbers == 0)
+        return ash_placing_choose(&placing, setting.how, p->machine, options, &p->placed);
+    ASH_TRY(ash_placing_follow(&placing, &setting, p->machine->home, &p->placed));
+    int32_t *device = placement->device;
+    placement->device = NULL;
+    enum ash_status status =
+        ash_place_given(p->placed.graph, p->machine, options, device, placement);
+    ash_free(device);
+    return status;
+}
+
 /* Placed for decoding one token; the prefill runs where that is. */
 static enum ash_status predict(struct prediction *p, const int32_t *zeros)
 {
@@ -43,9 +63,10 @@ static enum ash_status predict(struct prediction *p, const int32_t *zeros)
     fill_batch(&decode, zeros, 1, p->depth);
     fill_batch(&prefill, zeros, p->prefill_tokens, 0);
     struct ash_place_options options = { .batch = &decode.batch, .effort = EFFORT };
-    ASH_TRY(ash_place_find(p->graph, p->machine, &options, &p->placement));
+    ASH_TRY(place(p, &options));
     options.batch = &prefill.batch;
-    return ash_place_predict(p->graph, p->machine, &options, &p->placement, &p->prefill_s);
+    return ash_place_predict(
+        p->placed.graph, p->machine, &options, &p->placed.placement, &p->prefill_s);
 }
 
 /* ---- Showing ---- */
@@ -67,10 +88,10 @@ static void add_row(struct ash_table *table, const struct prediction *p, int32_t
     const struct ash_machine_device *device = &p->machine->device[index];
     const char *first = NULL, *last = NULL;
     int64_t operators = 0;
-    for (int32_t node = 0; node < ash_graph_nodes(p->graph); node++) {
-        if (p->placement.device[node] != index)
+    for (int32_t node = 0; node < ash_graph_nodes(p->placed.graph); node++) {
+        if (p->placed.placement.device[node] != index)
             continue;
-        last = ash_graph_node_at(p->graph, node)->name;
+        last = ash_graph_node_at(p->placed.graph, node)->name;
         first = first ? first : last;
         operators++;
     }
@@ -83,15 +104,15 @@ static void add_row(struct ash_table *table, const struct prediction *p, int32_t
     ash_table_integer(table, operators);
     ash_table_text(table, first);
     ash_table_text(table, last);
-    ash_table_bytes(table, (uint64_t)p->placement.used_bytes[index]);
+    ash_table_bytes(table, (uint64_t)p->placed.placement.used_bytes[index]);
     ash_table_bytes(table, (uint64_t)device->memory_bytes);
-    ash_table_real(table, p->placement.busy_s[index] * 1e3, 3);
+    ash_table_real(table, p->placed.placement.busy_s[index] * 1e3, 3);
 }
 
 static enum ash_status print(const struct prediction *p, const struct ash_table *table)
 {
-    const struct ash_schedule *schedule = &p->placement.schedule;
-    printf("%s on %d devices, by %s\n\n", p->model, p->machine->devices, schedule->strategy);
+    const struct ash_schedule *schedule = &p->placed.placement.schedule;
+    printf("%s on %d devices, by %s\n\n", p->name, p->machine->devices, schedule->strategy);
     ASH_TRY(ash_table_print(table, stdout));
     printf("\ndecoding after %d positions: %.1f tokens/s (%.3f ms, of them %.3f transfers that "
            "nothing hides)\n",
@@ -103,9 +124,9 @@ static enum ash_status print(const struct prediction *p, const struct ash_table 
 
 static enum ash_status print_json(const struct prediction *p, const struct ash_table *table)
 {
-    const struct ash_schedule *schedule = &p->placement.schedule;
+    const struct ash_schedule *schedule = &p->placed.placement.schedule;
     json_t *json = json_pack("{s:o, s:s, s:i, s:f, s:f, s:f, s:i, s:f, s:o}", "model",
-        ash_json_text(p->model, strlen(p->model)), "strategy", schedule->strategy, "depth",
+        ash_json_text(p->name, strlen(p->name)), "strategy", schedule->strategy, "depth",
         (int)p->depth, "decode_s", schedule->makespan_s, "transfer_s", schedule->transfer_s,
         "exposed_s", schedule->exposed_s, "prefill_tokens", (int)p->prefill_tokens, "prefill_s",
         p->prefill_s, "devices", ash_table_json(table));
@@ -127,12 +148,13 @@ static enum ash_status show(const struct prediction *p, bool json)
 
 /* ---- The command ---- */
 
-static enum ash_status place_model(const struct ash_machine_view *view,
+static enum ash_status place_model(const struct ash_cli *cli, const struct ash_machine_view *view,
     const struct ash_loaded_model *loaded, const struct ash_machine *machine)
 {
     const struct ash_model *model = loaded->model;
-    struct prediction p = { .model = loaded->name,
-        .graph = model->graph,
+    struct prediction p = { .cli = cli,
+        .name = loaded->name,
+        .model = loaded->model,
         .machine = machine,
         .prefill_tokens = view->tokens ? (int32_t)view->tokens : model->batch_tokens,
         .depth = (int32_t)view->depth };
@@ -150,7 +172,7 @@ static enum ash_status place_model(const struct ash_machine_view *view,
     enum ash_status status = predict(&p, zeros);
     if (status == ASH_OK)
         status = show(&p, view->json);
-    ash_placement_finish(&p.placement);
+    ash_placed_finish(&p.placed);
     ash_free(zeros);
     return status;
 }
@@ -166,9 +188,9 @@ enum ash_status ash_plan_show_machine(struct ash_cli *cli, const struct ash_mach
     ASH_TRY(ash_topology_load(view->topology, 0, &topology));
     enum ash_status status = ash_machine_read(view->table, topology, &machine);
     if (status == ASH_OK)
-        status = ash_load(cli, &(struct ash_model_options){ .graph_only = true }, &loaded);
+        status = ash_load(cli, &(struct ash_model_options){ .shape_only = true }, &loaded);
     if (status == ASH_OK)
-        status = place_model(view, &loaded, &machine);
+        status = place_model(cli, view, &loaded, &machine);
     ash_unload(&loaded);
     ash_machine_finish(&machine);
     ash_topology_destroy(topology);

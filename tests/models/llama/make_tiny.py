@@ -26,6 +26,8 @@ MODELS = {
     "window": dict(C=32, H=4, KV=2, D=8, F=64, L=2, base=10000.0, tied=True, window=20),
     # YaRN: a context of 128 stretched to 512
     "yarn": dict(C=32, H=2, KV=1, D=32, F=64, L=2, base=10000.0, tied=True, yarn=(4.0, 128)),
+    # heads for three devices, and biases that are cut with their rows
+    "parts": dict(C=32, H=6, KV=3, D=32, F=96, L=3, base=10000.0, tied=False, factors=True, bias=True),
 }
 
 
