@@ -76,10 +76,10 @@ static const struct ash_setting settings[] = {
         .help =
             "device to run on, as `ashlar info` names it; a list (cpu,opencl:0) shares the model out; auto "
             "takes the processor and every device that `ashlar plan --measure` has measured" },
-    { TEXT(split), .fallback = "auto", .unit = "LAYERS",
+    { TEXT(split), .fallback = "auto", .unit = "HOW",
         .help =
-            "how many layers each device of the list takes (10,20); auto takes what should be fastest "
-            "and fits" },
+            "how many layers each device of the list takes (layers:10,20), or which share of the rows of "
+            "every matrix (rows:60,40; rows: by their speed); auto takes what should be fastest and fits" },
     { TEXT(device_memory), .fallback = "all", .unit = "MIB",
         .help = "most memory to take of each device of the list, in MiB (all,4096)" },
     { INTEGER(threads), .letter = 't', .least = 0, .most = 4096, .fallback = "0", .unit = "N",

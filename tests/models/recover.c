@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SEQUENCES = 3, ANSWER = 24, LONG_ANSWER = 100, PLENTY = 1 << 30, LITTLE = 400 << 10 };
+enum { SEQUENCES = 3, ANSWER = 24, LONG_ANSWER = 100, PLENTY = 1 << 30, LITTLE = 1200 << 10 };
 
 /* Three layers over the reference and up to two lazy devices. */
 struct bench {

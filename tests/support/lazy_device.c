@@ -131,24 +131,33 @@ static void run_step(const struct work *work)
         step->op->reference(&args);
 }
 
+/* Runs it, or drops it where what it waits for has failed. */
+static enum ash_status run_work(const struct ash_device *device, const struct work *work)
+{
+    for (int i = 0; i < work->after_count; i++)
+        if (work->after[i].device && work->after[i].device != device)
+            ASH_TRY(work->after[i].device->driver->wait(work->after[i].device, work->after[i]));
+    if (work->step)
+        run_step(work);
+    else
+        memmove(work->to, work->from, work->size_bytes);
+    return ASH_OK;
+}
+
+/* Nothing up to the event is left in the queue, also after an error: its memory may go then. */
 static enum ash_status lazy_wait(struct ash_device *device, struct ash_event event)
 {
     struct lazy_device *self = of(device);
+    enum ash_status status = ASH_OK;
     if (event.value > self->queued)
         return ash_fail(ASH_ERR_ARGUMENT, "no work was queued under this event");
     if (self->lost)
         return fail(self);
     while (self->done < event.value) {
-        const struct work *work = &self->work[self->done++ % MOST_QUEUED];
-        for (int i = 0; i < work->after_count; i++)
-            if (work->after[i].device && work->after[i].device != device)
-                ASH_TRY(work->after[i].device->driver->wait(work->after[i].device, work->after[i]));
-        if (work->step)
-            run_step(work);
-        else
-            memmove(work->to, work->from, work->size_bytes);
+        enum ash_status ran = run_work(device, &self->work[self->done++ % MOST_QUEUED]);
+        status = status == ASH_OK ? ran : status;
     }
-    return ASH_OK;
+    return status;
 }
 
 static enum ash_status queue(struct ash_device *device, struct work work,

@@ -12,7 +12,6 @@
 enum { EFFORT = 16 };
 
 struct prediction {
-    const struct ash_cli *cli;
     const char *name;
     struct ash_model *model;
     const struct ash_machine *machine;
@@ -43,8 +42,8 @@ static enum ash_status place(struct prediction *p, const struct ash_place_option
     struct ash_split_setting setting;
     struct ash_placement *placement = &p->placed.placement;
     placing.worth = 1;
-    ASH_TRY(
-        ash_split_read(p->cli->config.split, p->machine->devices, placing.shape->layers, &setting));
+    ASH_TRY(ash_split_read(
+        p->model->runtime->config.split, p->machine->devices, placing.shape->layers, &setting));
     if (setting.numbers == 0)
         return ash_placing_choose(&placing, setting.how, p->machine, options, &p->placed);
     ASH_TRY(ash_placing_follow(&placing, &setting, p->machine->home, &p->placed));
@@ -148,12 +147,11 @@ static enum ash_status show(const struct prediction *p, bool json)
 
 /* ---- The command ---- */
 
-static enum ash_status place_model(const struct ash_cli *cli, const struct ash_machine_view *view,
+static enum ash_status place_model(const struct ash_machine_view *view,
     const struct ash_loaded_model *loaded, const struct ash_machine *machine)
 {
     const struct ash_model *model = loaded->model;
-    struct prediction p = { .cli = cli,
-        .name = loaded->name,
+    struct prediction p = { .name = loaded->name,
         .model = loaded->model,
         .machine = machine,
         .prefill_tokens = view->tokens ? (int32_t)view->tokens : model->batch_tokens,
@@ -190,7 +188,7 @@ enum ash_status ash_plan_show_machine(struct ash_cli *cli, const struct ash_mach
     if (status == ASH_OK)
         status = ash_load(cli, &(struct ash_model_options){ .shape_only = true }, &loaded);
     if (status == ASH_OK)
-        status = place_model(cli, view, &loaded, &machine);
+        status = place_model(view, &loaded, &machine);
     ash_unload(&loaded);
     ash_machine_finish(&machine);
     ash_topology_destroy(topology);
