@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <hwloc.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -245,13 +246,17 @@ static void leave_drivers_out(hwloc_topology_t hwloc)
             hwloc, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST, drivers[i]);
 }
 
-/* As plugins they load drivers, and crash with those, before they can be left out as components. Only the
- * process that reads the machine gets this variable. */
+/* As plugins they load drivers, and crash with those, before they can be left out as components. What the user
+ * leaves out stays out. Only the process that reads the machine gets this variable. */
 static void leave_plugins_out(void)
 {
-    (void)setenv("HWLOC_PLUGINS_BLACKLIST",
-        "hwloc_opencl.so,hwloc_cuda.so,hwloc_nvml.so,hwloc_rsmi.so,hwloc_levelzero.so,hwloc_gl.so",
-        1);
+    static const char name[] = "HWLOC_PLUGINS_BLACKLIST";
+    char list[1024];
+    const char *users = getenv(name);
+    snprintf(list, sizeof list,
+        "hwloc_opencl.so,hwloc_cuda.so,hwloc_nvml.so,hwloc_rsmi.so,hwloc_levelzero.so,hwloc_gl.so,%s",
+        users ? users : "");
+    (void)setenv(name, list, 1);
 }
 
 static enum ash_status set_up(hwloc_topology_t hwloc, const struct source *source)
