@@ -75,7 +75,7 @@ static void print_summary(const struct ash_plan_view *view, FILE *out)
         draw_bytes((double)summary.unshared_bytes, e, sizeof e));
     double predicted_s = ash_plan_predict_s(view);
     if (predicted_s > 0)
-        fprintf(out, "predicted %.3f ms at %.1f GB/s and %.1f GFLOP/s\n", predicted_s * 1e3,
+        fprintf(out, "no less than %.3f ms at %.1f GB/s and %.1f GFLOP/s\n", predicted_s * 1e3,
             view->bytes_per_s / 1e9, view->flops_per_s / 1e9);
 }
 
@@ -212,9 +212,8 @@ enum ash_status ash_plan_print_dot(const struct ash_plan_view *view, FILE *out)
 static json_t *step_json(const struct ash_plan_view *view, int32_t index)
 {
     struct ash_plan_step step = draw_step(view, index);
-    const struct plan_device *device = &view->plan->device[view->plan->node[index].device];
-    char shapes[256], name[64];
-    snprintf(name, sizeof name, "%s:%d", device->device->driver->name, device->device->info.index);
+    char shapes[256], name[PLAN_NAME_BYTES];
+    plan_device_name(view->plan, step.device, name);
     ash_step_describe(step.step, shapes, sizeof shapes);
     return json_pack("{s:o, s:s, s:s, s:s, s:i, s:s, s:I, s:i, s:f, s:f, s:f, s:f}", "name",
         ash_json_text(step.name, strlen(step.name)), "operator", step.step->op->name, "kernel",

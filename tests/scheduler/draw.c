@@ -60,7 +60,7 @@ Test(draw, text_has_a_line_for_every_step, .init = set_up, .fini = tear_down)
 {
     char *text = text_of(ash_plan_print_text);
     static const char *const words[] = { "A <model>", "5 operators -> 5 steps in 5 phases",
-        "tiny_sum", "<a&\"\\\\x0a>", "predicted" };
+        "tiny_sum", "<a&\"\\\\x0a>", "no less than" };
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         cr_assert(strstr(text, words[i]), "no \"%s\" in\n%s", words[i], text);
     free(text);
