@@ -262,6 +262,13 @@ static enum ash_status load_weights(
     return ash_gguf_check_unchanged(model->file); /* half of it may be another model's */
 }
 
+/* The device that failed under the plan that ran last; -1 if it was none's. */
+static int32_t find_failed(const struct ash_model *model)
+{
+    int32_t failed = ash_plan_failed(model->plan);
+    return failed >= 0 ? failed : ash_plan_failed(model->prompts);
+}
+
 /* Another plan, for the devices that are left: load_weights() says whether there is one. */
 static bool on_failure(void *context, enum ash_status failure, struct ash_engine_options *out)
 {
@@ -269,8 +276,7 @@ static bool on_failure(void *context, enum ash_status failure, struct ash_engine
     const struct ash_model_options options = {
         .no_fusion = model->no_fusion, .trace = model->trace, .outputs = model->outputs
     };
-    if (!model->plan ||
-        !ash_devices_give_way(&model->devices, failure, ash_plan_failed(model->plan)))
+    if (!model->plan || !ash_devices_give_way(&model->devices, failure, find_failed(model)))
         return false;
     drop_plans(model);
     enum ash_status status = load_weights(model, &options);

@@ -3,6 +3,7 @@
 #include "models/model.h"
 #include "runtime/cpu.h"
 #include "tests/models/tiny_model.h"
+#include "tests/support/lazy_device.h"
 #include "tests/support/ranking_file.h"
 
 #include <criterion/criterion.h>
@@ -61,14 +62,24 @@ static void tear_down(void)
 
 TestSuite(prompts, .init = set_up, .fini = tear_down, .timeout = 120);
 
-static void open_model(const char *kernels, const char *batch_tokens, int32_t sessions)
+static void open_runtime(const char *kernels, const char *batch_tokens)
 {
     struct ash_setting_value settings[] = { { "device", on.device }, { "split", on.split },
         { "threads", "2" }, { "context", "256" }, { "batch_tokens", batch_tokens },
         { "cache_dir", folder }, { "kernels", kernels } };
     cr_assert_eq(ash_runtime_create(settings, 7, &runtime), ASH_OK, "%s", ash_error());
+}
+
+static void load_model(int32_t sessions)
+{
     struct ash_load_options options = { .sessions = sessions };
     cr_assert_eq(ash_model_load(runtime, path, &options, &model), ASH_OK, "%s", ash_error());
+}
+
+static void open_model(const char *kernels, const char *batch_tokens, int32_t sessions)
+{
+    open_runtime(kernels, batch_tokens);
+    load_model(sessions);
 }
 
 static void close_model(void)
@@ -215,4 +226,23 @@ Test(prompts, that_repeat_an_answer_do_not_read_its_cache)
         on = places[i];
         check_turns();
     }
+}
+
+/* A model that the processor cannot hold alone, on a device whose memory runs out under its first prompt. */
+Test(prompts, that_find_a_device_full_are_planned_again)
+{
+    enum { PLENTY = 1 << 30, LITTLE = 150 << 10 };
+    static struct said said;
+    on = places[0];
+    open_runtime("measured", "32");
+    struct ash_device *lazy = runtime->device[runtime->device_count++] = lazy_open(0, PLENTY);
+    runtime->device[0]->info.memory_bytes = LITTLE;
+    load_model(1);
+    cr_assert_neq(model->prompts, model->plan);
+    make_prompt(3, &said);
+    lazy_fail(lazy, 0, ASH_ERR_NO_MEMORY);
+    end(begin(&said), &said);
+    cr_assert_eq(said.count, said.prompt + ANSWER);
+    cr_assert_gt(model->devices.tries, 0);
+    close_model();
 }
