@@ -25,8 +25,8 @@ struct ash_device_args {
     int window; /* positions that a token sees; 0 = all */
     int k;      /* ids wanted of a row */
     int packed; /* the table is in the matmul's layout */
+    int parts;  /* of the positions, a group each; 0 = a group goes through all */
     float eps, scale, softcap;
-    int unused; /* to a multiple of 8 bytes */
 };
 
 /*
@@ -70,8 +70,13 @@ struct ash_device_args {
 #define CACHE_F16  1
 #define CACHE_Q8_0 4
 
-/* The sizes of a tile of matmul.cl's many tokens, and the queries of a group of attention.cl. */
-#define MATMUL_TILE       64
-#define ATTENTION_QUERIES 8
+/* The size of a tile of matmul.cl's many tokens. */
+#define MATMUL_TILE 64
+
+/* attention.cl: the queries of a group; the positions of a part, and how its scratch begins, as attention.h
+ * has both. */
+#define ATTENTION_QUERIES  8
+#define ATTENTION_PART     128
+#define ATTENTION_COUNTERS 1024
 
 #endif

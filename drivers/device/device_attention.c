@@ -212,18 +212,52 @@ static void choose_attention(const struct ash_args *args, struct ash_device_vari
         out->options, sizeof out->options, "-DCACHE=%d -DLANES=%d", (int)args->in[1].type, lanes);
 }
 
-static void bind_attention(const struct ash_args *args, struct ash_device_call *out)
+/* Groups that keep a large card busy. */
+enum { ENOUGH_GROUPS = 512 };
+
+/* How many parts the longest sequence has, where there are too few groups without; 0 = they are enough, or
+ * the scratch is not. */
+static int count_parts(const struct ash_args *args, int64_t groups)
 {
     const struct ash_attention_params *params = args->params;
+    const struct ash_batch *batch = args->batch;
+    int64_t positions = 0, floats;
+    for (int32_t i = 0; i < batch->spans; i++) {
+        int64_t end = (int64_t)batch->span[i].first_position + batch->span[i].tokens;
+        positions = end > positions ? end : positions;
+    }
+    int64_t parts = (positions + ASH_ATTENTION_PART - 1) / ASH_ATTENTION_PART;
+    if (args->in[3].rank == 0 || parts < 2 || groups >= ENOUGH_GROUPS ||
+        __builtin_mul_overflow(
+            args->in[0].dim[0] * params->heads * (args->in[1].dim[3] + 2), parts, &floats) ||
+        floats > args->in[3].dim[0] - ASH_ATTENTION_COUNTERS)
+        return 0;
+    return (int)parts;
+}
+
+static int64_t count_groups(int64_t queries)
+{
+    return (queries + ATTENTION_QUERIES - 1) / ATTENTION_QUERIES;
+}
+
+static void bind_attention(const struct ash_args *args, struct ash_device_call *out)
+{
+    static_assert(ATTENTION_PART == ASH_ATTENTION_PART, "parts are the operator's");
+    static_assert(ATTENTION_COUNTERS == ASH_ATTENTION_COUNTERS, "and so is the scratch");
+    const struct ash_attention_params *params = args->params;
     const struct ash_tensor *cache = &args->in[1];
-    int64_t kv_heads = cache->dim[1], queries = args->in[0].dim[0] * params->heads / kv_heads;
-    *out = (struct ash_device_call){ .groups = (queries + ATTENTION_QUERIES - 1) /
-                                               ATTENTION_QUERIES * kv_heads,
+    int64_t kv_heads = cache->dim[1], rows = args->in[0].dim[0] * params->heads;
+    int64_t groups = count_groups(rows / kv_heads) * kv_heads;
+    int parts = count_parts(args, groups);
+    *out = (struct ash_device_call){ .groups = parts ? groups * parts : groups,
+        .then_entry = 1,
+        .then_groups = parts ? count_groups(rows) : 0,
         .args = { .tokens = args->batch->tokens,
             .heads = params->heads,
             .kv_heads = (int)kv_heads,
             .head_size = (int)cache->dim[3],
             .window = params->window,
+            .parts = parts,
             .scale = params->scale,
             .softcap = params->softcap } };
 }
@@ -231,7 +265,7 @@ static void bind_attention(const struct ash_args *args, struct ash_device_call *
 const struct ash_device_op ash_device_attention = {
     .op = &ash_op_attention,
     .source = ash_source_attention,
-    .entries = (const char *const[]){ "attention", NULL },
+    .entries = (const char *const[]){ "attention", "attention_join", NULL },
     .accepts = accepts_attention,
     .choose = choose_attention,
     .bind = bind_attention,

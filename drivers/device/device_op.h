@@ -22,6 +22,8 @@ struct ash_device_variant {
 struct ash_device_call {
     int entry;                   /* into entries[] */
     int64_t groups;              /* work-groups of DEVICE_GROUP items; 0 = nothing to do */
+    int then_entry;              /* another one after it, with the same args */
+    int64_t then_groups;         /* 0 = none */
     struct ash_device_args args; /* all but at[] and out_at */
 };
 

@@ -52,6 +52,21 @@ static void *find_input(const struct ash_step *step, int i, long *at)
     return loaded->op->packed_input == i && i > 0 ? loaded->table : NULL;
 }
 
+static enum ash_status start_entry(struct ash_device_queue *queue, const struct ash_step *step,
+    const struct ash_device_call *call, int entry, int64_t groups)
+{
+    const struct ash_device_loaded *loaded = (const struct ash_device_loaded *)step->loaded;
+    struct ash_device_start start = { .entry = loaded->entry[entry],
+        .groups = groups,
+        .out = ash_device_memory(step->out),
+        .batch = queue->batch,
+        .args = call->args };
+    for (int i = 0; i < DEVICE_INPUTS; i++)
+        start.in[i] = find_input(step, i, &start.args.at[i]);
+    start.args.out_at = (long)step->out.offset_bytes;
+    return ash_fail_in(queue->calls->start(queue, &start), "%s", step->name);
+}
+
 /* Queues a step, unless the batch leaves it nothing to do. */
 static enum ash_status start(
     struct ash_device_queue *queue, const struct ash_step *step, const struct ash_batch *batch)
@@ -63,15 +78,11 @@ static enum ash_status start(
     loaded->op->bind(&args, &call);
     if (call.groups == 0)
         return ASH_OK;
-    struct ash_device_start start = { .entry = loaded->entry[call.entry],
-        .groups = call.groups,
-        .out = ash_device_memory(step->out),
-        .batch = queue->batch,
-        .args = call.args };
-    for (int i = 0; i < DEVICE_INPUTS; i++)
-        start.in[i] = find_input(step, i, &start.args.at[i]);
-    start.args.out_at = (long)step->out.offset_bytes;
-    return ash_fail_in(queue->calls->start(queue, &start), "%s", step->name);
+    ASH_TRY(start_entry(queue, step, &call, call.entry, call.groups));
+    if (call.then_groups == 0)
+        return ASH_OK;
+    ASH_TRY(ash_device_order(queue));
+    return start_entry(queue, step, &call, call.then_entry, call.then_groups);
 }
 
 enum ash_status ash_device_launch(struct ash_device *device, const struct ash_step *step,
