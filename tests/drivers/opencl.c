@@ -172,7 +172,7 @@ Test(opencl, what_another_key_left_is_not_taken, .init = rig_cache_set_up,
         ash_program_cache_read(rig_folder, "glu", "driver 1", &out, &length), ASH_ERR_NOT_FOUND);
 }
 
-/* ---- A kernel rig_folder, as an FPGA has ---- */
+/* ---- A kernel folder, as an FPGA has ---- */
 
 static void write_binary(struct ash_device *device, const char *name)
 {
