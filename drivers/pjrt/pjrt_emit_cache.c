@@ -188,40 +188,67 @@ static int positions_of(enum ash_kv_side side, struct pjrt_value cache)
  * Page after page of every token's own sequence, all tokens at once, as flash attention does: what was
  * added up so far is relative to the largest score so far. Pages are counted from the first that a
  * token sees, so its sums hang on nothing but itself; a token that has no more pages adds zeros.
+ *
+ * Each of S sequences reads a page a turn for R rows of queries: a token a sequence, whose rows are the heads
+ * of a group; or, where all tokens are of one span and see all that is before them, one sequence with the
+ * rows of all tokens, which then share what is read.
  */
 struct attention {
     struct pjrt_emit *emit;
     const struct ash_attention_params *params;
-    struct pjrt_value q, keys, values; /* q (T, Hkv, G, D) */
-    struct pjrt_value first, page;     /* (T): the first position that it sees, and its page */
-    struct pjrt_shape scores;          /* (T, Hkv, G, P) */
+    bool shared;
+    struct pjrt_value q, keys, values; /* q (S, Hkv, R, D) */
+    struct pjrt_value first, end, start,
+        page; /* (S): the first position seen, the last; where its pages
+                                                  begin in the list; the first page seen */
 };
 
-/* What goes around the loop: how far, the largest score and the sum of weights (T, Hkv, G), the sums. */
+/* What goes around the loop: how far, the largest score and the sum of weights (S, Hkv, R), the sums. */
 enum { TURN, MOST, TOTAL, SUMS, CARRIED };
 
-static struct pjrt_value masked(
-    struct pjrt_text *out, struct pjrt_value seen, struct pjrt_value x, int positions, double other)
+/* x where `seen`, whose two dimensions are x's `rows` and `positions`. */
+static struct pjrt_value masked(struct pjrt_text *out, struct pjrt_value seen, int rows,
+    struct pjrt_value x, int positions, double other)
 {
-    const int dims[] = { 0, positions };
+    const int dims[] = { rows, positions };
     struct pjrt_shape shape = x.shape;
     shape.type = PJRT_PRED;
     return pjrt_select(
         out, pjrt_broadcast(out, shape, seen, dims), x, pjrt_fill(out, x.shape, other));
 }
 
-/* Which positions of its page `number` (T) each token sees: (T, P). */
-static struct pjrt_value find_seen(const struct attention *self, struct pjrt_value number)
+static struct pjrt_value compare_with(
+    struct pjrt_text *out, const char *how, struct pjrt_value at, struct pjrt_value each)
+{
+    return pjrt_compare(out, how, at, pjrt_broadcast(out, at.shape, each, leading));
+}
+
+/* Which positions of its page `number` (S) a sequence has: (S, P). */
+static struct pjrt_value find_written(
+    const struct attention *self, struct pjrt_value number, struct pjrt_value *at)
 {
     struct pjrt_text *out = &self->emit->body;
     struct pjrt_shape shape = PJRT_SHAPE(PJRT_S32, number.shape.dim[0], P);
-    struct pjrt_value at =
-        pjrt_broadcast(out, shape, pjrt_with(out, "multiply", number, P), leading);
-    at = pjrt_binary(out, "add", at, pjrt_iota(out, shape, 1));
-    struct pjrt_value last = pjrt_broadcast(out, shape, self->emit->position, leading);
-    struct pjrt_value first = pjrt_broadcast(out, shape, self->first, leading);
-    return pjrt_binary(
-        out, "and", pjrt_compare(out, "LE", at, last), pjrt_compare(out, "GE", at, first));
+    *at = pjrt_broadcast(out, shape, pjrt_with(out, "multiply", number, P), leading);
+    *at = pjrt_binary(out, "add", *at, pjrt_iota(out, shape, 1));
+    return compare_with(out, "LE", *at, self->end);
+}
+
+/* Which of the positions `at` (S, P) are seen: by a sequence, or (R, P) by a row. */
+static struct pjrt_value find_seen(
+    const struct attention *self, struct pjrt_value at, struct pjrt_value written)
+{
+    static const int by_token[] = { 0 }, by_position[] = { 1 };
+    struct pjrt_text *out = &self->emit->body;
+    struct pjrt_value position = self->emit->position;
+    if (!self->shared)
+        return pjrt_binary(out, "and", written, compare_with(out, "GE", at, self->first));
+    int64_t rows = self->q.shape.dim[2], tokens = position.shape.dim[0];
+    struct pjrt_shape one = PJRT_SHAPE(PJRT_S32, P), all = PJRT_SHAPE(PJRT_S32, rows, P);
+    position = pjrt_broadcast(out, PJRT_SHAPE(PJRT_S32, tokens, rows / tokens), position, by_token);
+    position = pjrt_reshape(out, PJRT_SHAPE(PJRT_S32, rows), position);
+    at = pjrt_broadcast(out, all, pjrt_reshape(out, one, at), by_position);
+    return compare_with(out, "LE", at, position);
 }
 
 static struct pjrt_value score(
@@ -237,16 +264,16 @@ static struct pjrt_value score(
         s = pjrt_unary(out, "tanh", pjrt_binary(out, "divide", s, pjrt_fill(out, s.shape, cap)));
         s = pjrt_with(out, "multiply", s, cap);
     }
-    return masked(out, seen, s, 3, -HUGE_VAL);
+    return masked(out, seen, self->shared ? 2 : 0, s, 3, -HUGE_VAL);
 }
 
 static struct pjrt_value add_values(const struct attention *self, struct pjrt_value page,
-    struct pjrt_value seen, struct pjrt_value weights)
+    struct pjrt_value written, struct pjrt_value weights)
 {
     struct pjrt_text *out = &self->emit->body;
     int positions = positions_of(ASH_KV_VALUES, self->values);
     struct pjrt_value values = read_page(out, ASH_KV_VALUES, self->values, page);
-    values = masked(out, seen, values, positions, 0); /* what nobody wrote may be no number */
+    values = masked(out, written, 0, values, positions, 0); /* else it may be no number */
     return pjrt_dot(out, weights, values, 2, 3, positions);
 }
 
@@ -257,15 +284,16 @@ static void turn(const void *user, const struct pjrt_value *in, struct pjrt_valu
     struct pjrt_text *out = &self->emit->body;
     struct pjrt_value step = pjrt_broadcast(out, self->page.shape, in[TURN], leading);
     struct pjrt_value number = pjrt_binary(out, "add", self->page, step);
-    struct pjrt_value last = pjrt_with(out, "shift_right_logical", self->emit->position, 5);
+    struct pjrt_value last = pjrt_with(out, "shift_right_logical", self->end, 5), at;
     struct pjrt_value place =
-        pjrt_binary(out, "add", self->emit->start, pjrt_binary(out, "minimum", number, last));
+        pjrt_binary(out, "add", self->start, pjrt_binary(out, "minimum", number, last));
     struct pjrt_value page = pjrt_rows(out, self->emit->pages, place);
-    struct pjrt_value seen = find_seen(self, number), s = score(self, page, seen);
+    struct pjrt_value written = find_written(self, number, &at);
+    struct pjrt_value seen = find_seen(self, at, written), s = score(self, page, seen);
     next[MOST] = pjrt_binary(out, "maximum", in[MOST], pjrt_reduce(out, "maximum", s, 3));
     struct pjrt_value weights = pjrt_unary(out, "exponential",
         pjrt_binary(out, "subtract", s, pjrt_broadcast(out, s.shape, next[MOST], leading)));
-    weights = masked(out, seen, weights, 3, 0);
+    weights = masked(out, seen, self->shared ? 2 : 0, weights, 3, 0);
     struct pjrt_value before =
         pjrt_unary(out, "exponential", pjrt_binary(out, "subtract", in[MOST], next[MOST]));
     next[TOTAL] = pjrt_binary(out, "add", pjrt_binary(out, "multiply", in[TOTAL], before),
@@ -273,24 +301,37 @@ static void turn(const void *user, const struct pjrt_value *in, struct pjrt_valu
     next[SUMS] = pjrt_binary(out, "add",
         pjrt_binary(
             out, "multiply", in[SUMS], pjrt_broadcast(out, in[SUMS].shape, before, leading)),
-        add_values(self, page, seen, weights));
+        add_values(self, page, written, weights));
     next[TURN] = pjrt_with(out, "add", in[TURN], 1);
 }
 
-/* The first position that each token sees, its page, and the most pages that any token sees. */
+/* What each sequence sees; the most pages that any has. */
 static struct pjrt_value find_pages(struct attention *self)
 {
     struct pjrt_text *out = &self->emit->body;
-    struct pjrt_value position = self->emit->position;
-    self->first = pjrt_fill(out, position.shape, 0);
+    struct pjrt_shape single = PJRT_SHAPE(PJRT_S32, 1);
+    self->end = self->emit->position;
+    self->start = self->emit->start;
+    if (self->shared) {
+        self->end = pjrt_reshape(out, single, pjrt_reduce(out, "maximum", self->end, 0));
+        self->start = pjrt_slice(out, self->start, 0, 0, 1);
+    }
+    self->first = pjrt_fill(out, self->end.shape, 0);
     if (self->params->window > 0)
-        self->first =
-            pjrt_with(out, "maximum", pjrt_with(out, "add", position, 1 - self->params->window), 0);
+        self->first = pjrt_with(
+            out, "maximum", pjrt_with(out, "add", self->end, 1 - self->params->window), 0);
     self->page = pjrt_with(out, "shift_right_logical", self->first, 5);
-    struct pjrt_value last = pjrt_with(out, "shift_right_logical", position, 5);
+    struct pjrt_value last = pjrt_with(out, "shift_right_logical", self->end, 5);
     struct pjrt_value most =
         pjrt_reduce(out, "maximum", pjrt_binary(out, "subtract", last, self->page), 0);
     return pjrt_with(out, "add", most, 1);
+}
+
+/* (a, b, G, D) to (b, a, G, D): tokens and heads. */
+static struct pjrt_value swap(struct pjrt_text *out, struct pjrt_value x)
+{
+    static const int order[] = { 1, 0, 2, 3 };
+    return pjrt_transpose(out, x, order);
 }
 
 void pjrt_emit_attention(struct pjrt_emit *emit, const struct ash_args *args)
@@ -302,11 +343,16 @@ void pjrt_emit_attention(struct pjrt_emit *emit, const struct ash_args *args)
     struct pjrt_value q = pjrt_emit_input(emit, 0).value[0];
     struct attention self = { .emit = emit,
         .params = params,
+        .shared = emit->variant->one_span && params->window == 0,
         .q = pjrt_reshape(out, PJRT_SHAPE(PJRT_F32, tokens, heads, group, size), q),
         .keys = pjrt_emit_input(emit, 1).value[0],
         .values = pjrt_emit_input(emit, 2).value[0] };
+    if (self.shared)
+        self.q = pjrt_reshape(
+            out, PJRT_SHAPE(PJRT_F32, 1, heads, tokens * group, size), swap(out, self.q));
     struct pjrt_value turns = find_pages(&self);
-    struct pjrt_shape one = PJRT_SHAPE(PJRT_F32, tokens, heads, group);
+    struct pjrt_shape one = self.q.shape;
+    one.rank = 3;
     struct pjrt_value value[CARRIED] = {
         [TURN] = pjrt_fill(out, turns.shape, 0),
         [MOST] = pjrt_fill(out, one, -HUGE_VAL),
@@ -316,5 +362,8 @@ void pjrt_emit_attention(struct pjrt_emit *emit, const struct ash_args *args)
     pjrt_repeat(out, turns, value, CARRIED, turn, &self);
     struct pjrt_value result = pjrt_binary(
         out, "divide", value[SUMS], pjrt_broadcast(out, self.q.shape, value[TOTAL], leading));
+    if (self.shared)
+        result =
+            swap(out, pjrt_reshape(out, PJRT_SHAPE(PJRT_F32, heads, tokens, group, size), result));
     pjrt_emit_result(emit, -1, pjrt_reshape(out, q.shape, result));
 }

@@ -169,6 +169,7 @@ struct pjrt_result {
 struct pjrt_variant {
     struct pjrt_variant *next;
     int64_t tokens, outputs, pages;
+    bool one_span; /* all tokens are of one sequence */
     struct pjrt_executable *executable;
     struct pjrt_argument *argument;
     size_t arguments, argument_capacity;
@@ -185,7 +186,8 @@ struct pjrt_runner {
     int64_t tokens, outputs; /* the most there can be */
     int64_t pages;           /* of the largest cache */
     bool needs_batch;
-    bool keeps_steps; /* every run is of the same steps on the same memory */
+    bool shares_pages; /* one span's tokens can read its pages together */
+    bool keeps_steps;  /* every run is of the same steps on the same memory */
     struct pjrt_variant *variant;
 };
 
@@ -194,9 +196,9 @@ struct pjrt_loaded {
     struct pjrt_runner runner; /* of this one step */
 };
 
-/* pjrt_program.c: writes and compiles the program of `steps`. */
+/* pjrt_program.c: writes and compiles the program of `steps` for the sizes of `wanted`. */
 enum ash_status pjrt_variant_make(struct pjrt_runner *runner, const struct ash_step *steps,
-    int32_t count, int64_t tokens, int64_t outputs, int64_t pages);
+    int32_t count, const struct pjrt_variant *wanted);
 void pjrt_runner_init(struct pjrt_runner *runner, struct pjrt_device *device,
     const struct ash_step *steps, int32_t count);
 void pjrt_runner_finish(struct pjrt_runner *runner);

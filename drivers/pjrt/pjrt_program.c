@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "drivers/pjrt/pjrt_emit.h"
+#include "kernels/attention/attention.h"
 #include "kernels/kv_write/kv_write.h"
 #include "kernels/rope/rope.h"
 #include "runtime/memory.h"
@@ -329,14 +330,12 @@ static enum ash_status make(struct pjrt_runner *runner, struct pjrt_variant *var
 }
 
 enum ash_status pjrt_variant_make(struct pjrt_runner *runner, const struct ash_step *steps,
-    int32_t count, int64_t tokens, int64_t outputs, int64_t pages)
+    int32_t count, const struct pjrt_variant *wanted)
 {
-    struct pjrt_variant *variant = ash_alloc_zero(sizeof *variant);
+    struct pjrt_variant *variant = ash_alloc(sizeof *variant);
     if (!variant)
         return ash_fail_memory(sizeof *variant, "a program");
-    variant->tokens = tokens;
-    variant->outputs = outputs;
-    variant->pages = pages;
+    *variant = *wanted;
     enum ash_status status = make(runner, variant, steps, count);
     if (status != ASH_OK) {
         variant_destroy(runner->device, variant);
@@ -366,6 +365,9 @@ void pjrt_runner_init(struct pjrt_runner *runner, struct pjrt_device *device,
     *runner = (struct pjrt_runner){ .device = device, .tokens = 1, .outputs = 1, .pages = 1 };
     for (int32_t s = 0; s < count; s++) {
         runner->needs_batch = runner->needs_batch || steps[s].op->needs_batch;
+        if (steps[s].op == &ash_op_attention &&
+            ((const struct ash_attention_params *)steps[s].args.params)->window == 0)
+            runner->shares_pages = true;
         for (int i = 0; i < ASH_MAX_INPUTS; i++)
             note_extent(runner, &steps[s].args.in[i]);
         note_extent(runner, &steps[s].args.out);

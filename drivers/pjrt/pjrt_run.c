@@ -349,17 +349,21 @@ static int64_t round_up(const struct pjrt_device *device, int64_t count, int64_t
 static enum ash_status find_variant(struct pjrt_runner *runner, const struct ash_step *steps,
     int32_t count, const struct ash_batch *batch, struct pjrt_variant **out)
 {
-    int64_t tokens = round_up(runner->device, batch->tokens, runner->tokens);
-    int64_t outputs = round_up(runner->device, batch->outputs, runner->outputs),
-            pages = runner->pages;
-    for (int64_t wanted = runner->needs_batch ? count_pages(batch) : 0; pages < wanted;)
-        pages *= 2;
+    struct pjrt_variant wanted = {
+        .tokens = round_up(runner->device, batch->tokens, runner->tokens),
+        .outputs = round_up(runner->device, batch->outputs, runner->outputs),
+        .pages = runner->pages,
+    };
+    wanted.one_span = runner->shares_pages && batch->spans <= 1 && wanted.tokens > 1;
+    for (int64_t pages = runner->needs_batch ? count_pages(batch) : 0; wanted.pages < pages;)
+        wanted.pages *= 2;
     for (struct pjrt_variant *variant = runner->variant; variant; variant = variant->next)
-        if (variant->tokens == tokens && variant->outputs == outputs && variant->pages == pages) {
+        if (variant->tokens == wanted.tokens && variant->outputs == wanted.outputs &&
+            variant->pages == wanted.pages && variant->one_span == wanted.one_span) {
             *out = variant;
             return ASH_OK;
         }
-    ASH_TRY(pjrt_variant_make(runner, steps, count, tokens, outputs, pages));
+    ASH_TRY(pjrt_variant_make(runner, steps, count, &wanted));
     *out = runner->variant;
     return ASH_OK;
 }

@@ -13,32 +13,46 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_TOKENS = GOLDEN_TOKENS, PAGES = 16, MAX_DEVICES = 16 };
+enum { MAX_TOKENS = GOLDEN_TOKENS, MAX_SPANS = 2, PAGES = 16, MAX_DEVICES = 16 };
 
-/* Runs tokens [from, from + count) of the one sequence; logits of all of them. */
+/* Runs tokens [from, from + count) of `spans` sequences, all of the same tokens; logits of the last one's. */
+static void run_spans(struct ash_model *model, int32_t spans, const int32_t *token, int32_t from,
+    int32_t count, float *logits)
+{
+    static int32_t page[PAGES], of[MAX_TOKENS], output[MAX_TOKENS], all[MAX_TOKENS];
+    struct ash_span span[MAX_SPANS];
+    for (int32_t i = 0; i < PAGES; i++)
+        page[i] = PAGES - 1 - i;
+    for (int32_t s = 0; s < spans; s++)
+        span[s] = (struct ash_span){ s * count, count, from, page + s * (PAGES / spans) };
+    for (int32_t i = 0; i < spans * count; i++) {
+        of[i] = i / count;
+        output[i] = i;
+        all[i] = token[from + i % count];
+    }
+    struct ash_batch batch = { spans * count, spans * count, spans, all, of, output, span };
+    cr_assert_eq(ash_plan_run(model->plan, &batch), ASH_OK, "%s", ash_error());
+    size_t size = (size_t)count * (size_t)model->shape.vocabulary;
+    memcpy(logits,
+        (float *)ash_plan_output(model->plan, model->logits)->data + (size_t)(spans - 1) * size,
+        size * sizeof *logits);
+}
+
 static void run_span(
     struct ash_model *model, const int32_t *token, int32_t from, int32_t count, float *logits)
 {
-    static int32_t page[PAGES], span_of[MAX_TOKENS], output[MAX_TOKENS];
-    for (int32_t i = 0; i < PAGES; i++)
-        page[i] = PAGES - 1 - i;
-    for (int32_t i = 0; i < count; i++)
-        output[i] = i;
-    struct ash_span span = { 0, count, from, page };
-    struct ash_batch batch = { count, count, 1, token + from, span_of, output, &span };
-    cr_assert_eq(ash_plan_run(model->plan, &batch), ASH_OK, "%s", ash_error());
-    memcpy(logits, ash_plan_output(model->plan, model->logits)->data,
-        (size_t)count * (size_t)model->shape.vocabulary * sizeof *logits);
+    run_spans(model, 1, token, from, count, logits);
 }
 
-/* In steps of `step` tokens. */
-static float *run_all(struct ash_model *model, const struct golden *golden, int32_t step)
+/* In steps of `step` tokens, `spans` times side by side. */
+static float *run_all(
+    struct ash_model *model, int32_t spans, const struct golden *golden, int32_t step)
 {
     float *logits = malloc((size_t)golden->tokens * (size_t)golden->vocabulary * sizeof *logits);
     for (int32_t from = 0; from < golden->tokens; from += step) {
         int32_t count = from + step < golden->tokens ? step : golden->tokens - from;
-        run_span(
-            model, golden->token, from, count, logits + (size_t)from * (size_t)golden->vocabulary);
+        run_spans(model, spans, golden->token, from, count,
+            logits + (size_t)from * (size_t)golden->vocabulary);
     }
     return logits;
 }
@@ -85,8 +99,8 @@ static void check_model(
     struct ash_model *model = open_tiny(device, split, name, kv_type);
     struct golden golden = golden_read(name);
     size_t count = (size_t)golden.tokens * (size_t)golden.vocabulary;
-    float *whole = run_all(model, &golden, 128), *one = run_all(model, &golden, 1);
-    float *pieces = run_all(model, &golden, 7);
+    float *whole = run_all(model, 1, &golden, 128), *one = run_all(model, 1, &golden, 1);
+    float *pieces = run_all(model, 1, &golden, 7), *beside = run_all(model, 2, &golden, 50);
     double worst = 0;
     for (size_t i = 0; i < count; i++) {
         double difference = __builtin_fabs((double)whole[i] - (double)golden.logits[i]);
@@ -97,10 +111,12 @@ static void check_model(
     cr_assert(worst <= tolerance, "%s on %s, cache %s: %g", name, device, kv_type, worst);
     cr_assert(are_alike(whole, one, count, tolerance), "%s on %s: one by one", name, device);
     cr_assert(are_alike(whole, pieces, count, tolerance), "%s on %s: in sevens", name, device);
+    cr_assert(are_alike(whole, beside, count, tolerance), "%s on %s: beside another", name, device);
     free(golden.logits);
     free(whole);
     free(one);
     free(pieces);
+    free(beside);
     close_tiny(model);
 }
 
@@ -180,7 +196,7 @@ Test(models, rows_on_devices_of_a_kind_have_the_bits_of_one)
             snprintf(split, sizeof split, "rows:%u,%u", 1 + (seed >> 16) % 9, 1 + (seed >> 24) % 9);
             struct ash_model *one = open_tiny(pairs[p][0], "auto", names[i], kv_types[i]);
             struct ash_model *two = open_tiny(pairs[p][1], split, names[i], kv_types[i]);
-            float *expected = run_all(one, &golden, 9), *found = run_all(two, &golden, 9);
+            float *expected = run_all(one, 1, &golden, 9), *found = run_all(two, 1, &golden, 9);
             size_t count = (size_t)golden.tokens * (size_t)golden.vocabulary;
             cr_assert_arr_eq(found, expected, count * sizeof *found, "%s on %s, %s", names[i],
                 pairs[p][1], split);
