@@ -15,8 +15,8 @@ const char *ash_cost_key(
     const struct ash_op *op, const struct ash_args *args, char text[ASH_COST_KEY_BYTES])
 {
     const struct ash_tensor *of = args->in[1].rank ? &args->in[1] : &args->in[0];
-    snprintf(text, ASH_COST_KEY_BYTES, "%s/%s", op->name,
-        of->rank ? ash_type_info(of->type)->name : "-");
+    snprintf(text, ASH_COST_KEY_BYTES, "%s/%s%s", op->name,
+        of->rank ? ash_type_info(of->type)->name : "-", args->prompts ? "/prompts" : "");
     return text;
 }
 

@@ -10,8 +10,9 @@
  * checked by a fuzzer.
  */
 
-/* What a step's times belong to: "matmul/Q4_1" by its operator and the type of its second input. Kernels
- * follow from that, device and build. Returns text. */
+/* What a step's times belong to: "matmul/Q4_1" by its operator and the type of its second input, and
+ * "matmul/Q4_1/prompts" in a plan for prompts, which may have other kernels. Kernels follow from that, device
+ * and build. Returns text. */
 enum { ASH_COST_KEY_BYTES = 64 };
 const char *ash_cost_key(
     const struct ash_op *op, const struct ash_args *args, char text[ASH_COST_KEY_BYTES]);

@@ -96,19 +96,27 @@ static double mean_correction(const struct entry *entry, const struct sample *at
     return sum / weights;
 }
 
-static struct entry *find(const struct ash_cost_model *model, const char *key)
+static struct entry *find(const struct ash_cost_model *model, const char *key, size_t length)
 {
     for (size_t i = 0; i < model->entries; i++)
-        if (strcmp(model->entry[i].key, key) == 0)
+        if (strncmp(model->entry[i].key, key, length) == 0 && !model->entry[i].key[length])
             return &model->entry[i];
     return NULL;
+}
+
+/* The entry of a key, or of what it is without its last part. */
+static const struct entry *find_nearest(const struct ash_cost_model *model, const char *key)
+{
+    const struct entry *entry = find(model, key, strlen(key));
+    const char *part = strrchr(key, '/');
+    return entry || !part ? entry : find(model, key, (size_t)(part - key));
 }
 
 double ash_cost_model_predict(
     const struct ash_cost_model *model, const char *key, const struct ash_cost *cost)
 {
     struct sample at = place(cost);
-    const struct entry *entry = find(model, key);
+    const struct entry *entry = find_nearest(model, key);
     double correction = 0;
     if (entry) {
         correction = mean_correction(entry, &at);
@@ -124,7 +132,7 @@ double ash_cost_model_predict(
 static enum ash_status find_or_add(
     struct ash_cost_model *model, const char *key, struct entry **out)
 {
-    *out = find(model, key);
+    *out = find(model, key, strlen(key));
     if (*out)
         return ASH_OK;
     if (model->entries == MOST_KEYS || strlen(key) > MOST_KEY_LENGTH)

@@ -16,9 +16,9 @@
  * Nadaraya 1964, Watson 1964), so that small and large calls each are predicted by their like, and what
  * was never seen by the nearest known. A few samples a kernel are enough: the guess has the shape.
  *
- * Samples belong to a key: operator, kernel and weight type, as "matmul/amx_bf16/Q4_0". A key holds a few
- * dozen; a new one replaces that which is nearest to it, so that the sizes that occur stay covered and
- * the model follows a machine that changes. Threads: one at a time per model.
+ * Samples belong to a key, as "matmul/Q4_0/prompts": what one kernel does. A key holds a few dozen; a new one
+ * replaces that which is nearest to it, so that the sizes that occur stay covered and the model follows a
+ * machine that changes. Threads: one at a time per model.
  */
 struct ash_cost_model;
 
@@ -36,7 +36,8 @@ void ash_cost_model_destroy(struct ash_cost_model *model); /* takes NULL */
 enum ash_status ash_cost_model_learn(
     struct ash_cost_model *model, const char *key, const struct ash_cost *cost, double seconds);
 
-/* Seconds, > 0. For a key without samples the guess, times the mean correction of all the device's. */
+/* Seconds, > 0. For a key without samples, "a/b/c", by those of "a/b"; where these are none either, the guess
+ * times the mean correction of all the device's. */
 double ash_cost_model_predict(
     const struct ash_cost_model *model, const char *key, const struct ash_cost *cost);
 

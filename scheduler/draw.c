@@ -4,6 +4,7 @@
 #include "drivers/drivers.h"
 #include "runtime/json.h"
 #include "runtime/text.h"
+#include "scheduler/cost_file.h"
 #include "scheduler/draw_internal.h"
 #include "scheduler/plan_internal.h"
 
@@ -114,20 +115,22 @@ static void print_costs(const struct ash_plan_view *view, FILE *out)
 static void print_step(const struct ash_plan_view *view, int32_t index, FILE *out)
 {
     struct ash_plan_step step = draw_step(view, index);
-    char name[64], bytes[32], shapes[160], offset[32] = "-", time[32] = "-";
+    char name[64], bytes[32], shapes[160], offset[32] = "-", time[32] = "-", took[32] = "-";
     double moved = step.cost.bytes_read + step.cost.bytes_written;
     double predicted_s = step_s(view, &step.cost);
     if (step.arena_offset >= 0)
         snprintf(offset, sizeof offset, "%lld", (long long)step.arena_offset);
     if (predicted_s > 0)
         snprintf(time, sizeof time, "%.1f", predicted_s * 1e6);
+    if (view->step_s)
+        snprintf(took, sizeof took, "%.1f", view->step_s[index] * 1e6);
     char device[PLAN_NAME_BYTES] = "";
     if (view->plan->devices > 1)
         plan_device_name(view->plan, step.device, device);
-    fprintf(out, "%5d %5d  %-24s %-10s %-14s %10s %10s %10.2f %9s  %s%s%s\n", index,
+    fprintf(out, "%5d %5d  %-24s %-10s %-14s %10s %10s %10.2f %9s %9s  %s%s%s\n", index,
         step.step->phase, ash_text_visible(step.name, name, sizeof name), step.step->op->name,
         step.step->loaded->kernel, offset, draw_bytes(moved, bytes, sizeof bytes),
-        step.cost.flops / 1e6, time, device, device[0] ? "  " : "",
+        step.cost.flops / 1e6, time, took, device, device[0] ? "  " : "",
         ash_step_describe(step.step, shapes, sizeof shapes));
 }
 
@@ -136,8 +139,8 @@ enum ash_status ash_plan_print_text(const struct ash_plan_view *view, FILE *out)
     print_summary(view, out);
     print_devices(view->plan, out);
     print_costs(view, out);
-    fprintf(out, "\n%5s %5s  %-24s %-10s %-14s %10s %10s %10s %9s  %s\n", "step", "phase", "name",
-        "operator", "kernel", "arena at", "bytes", "MFLOP", "us",
+    fprintf(out, "\n%5s %5s  %-24s %-10s %-14s %10s %10s %10s %9s %9s  %s\n", "step", "phase",
+        "name", "operator", "kernel", "arena at", "bytes", "MFLOP", "least us", "took us",
         view->plan->devices > 1 ? "device, shapes (the largest)" : "shapes (the largest)");
     for (int32_t i = 0; i < view->plan->summary.steps; i++)
         print_step(view, i, out);
@@ -212,15 +215,17 @@ enum ash_status ash_plan_print_dot(const struct ash_plan_view *view, FILE *out)
 static json_t *step_json(const struct ash_plan_view *view, int32_t index)
 {
     struct ash_plan_step step = draw_step(view, index);
-    char shapes[256], name[PLAN_NAME_BYTES];
+    char shapes[256], name[PLAN_NAME_BYTES], key[ASH_COST_KEY_BYTES];
     plan_device_name(view->plan, step.device, name);
     ash_step_describe(step.step, shapes, sizeof shapes);
-    return json_pack("{s:o, s:s, s:s, s:s, s:i, s:s, s:I, s:i, s:f, s:f, s:f, s:f}", "name",
-        ash_json_text(step.name, strlen(step.name)), "operator", step.step->op->name, "kernel",
-        step.step->loaded->kernel, "device", name, "phase", (int)step.step->phase, "shapes", shapes,
-        "arena_offset", (json_int_t)step.arena_offset, "last_phase", (int)step.last_phase,
-        "bytes_read", step.cost.bytes_read, "bytes_written", step.cost.bytes_written, "flops",
-        step.cost.flops, "predicted_s", step_s(view, &step.cost));
+    return json_pack("{s:o, s:s, s:s, s:s, s:i, s:s, s:I, s:i, s:f, s:f, s:f, s:f, s:s, s:o}",
+        "name", ash_json_text(step.name, strlen(step.name)), "operator", step.step->op->name,
+        "kernel", step.step->loaded->kernel, "device", name, "phase", (int)step.step->phase,
+        "shapes", shapes, "arena_offset", (json_int_t)step.arena_offset, "last_phase",
+        (int)step.last_phase, "bytes_read", step.cost.bytes_read, "bytes_written",
+        step.cost.bytes_written, "flops", step.cost.flops, "predicted_s", step_s(view, &step.cost),
+        "cost_key", ash_cost_key(step.step->op, &step.step->args, key), "measured_s",
+        view->step_s ? json_real(view->step_s[index]) : json_null());
 }
 
 json_t *ash_plan_json(const struct ash_plan_view *view)

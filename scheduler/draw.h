@@ -18,8 +18,9 @@ struct ash_plan_view {
     const char *title;               /* the model's name; NULL = none */
     double bytes_per_s, flops_per_s; /* memory bandwidth and peak arithmetic of all threads */
     double cost_s; /* what the batch should take by what was measured of the devices; 0 = unknown */
-    double measured_s; /* what it took; 0 = unknown */
-    double cost_error; /* of a step in the median, where both are known: 0.1 = a tenth */
+    double measured_s;    /* what it took; 0 = unknown */
+    double cost_error;    /* of a step in the median, where both are known: 0.1 = a tenth */
+    const double *step_s; /* [step] what each took, of measured_s; NULL = unknown */
 };
 
 /*

@@ -13,7 +13,8 @@
 struct timing {
     struct ash_plan *plan;
     const struct ash_batch *batch;
-    int repeats;
+    int repeats; /* those that were asked for; then those that were taken */
+    double limit_s;
     double *step, *segment, *replay;
     double *sorted; /* room for a median */
 };
@@ -69,21 +70,26 @@ static enum ash_status time_steps(struct timing *timing, double *out)
 }
 
 /* The first replays do not count: memory is touched and programs are loaded. On a processor the fourth was
- * within a tenth of the later ones, the first took half as long again. */
+ * within a tenth of the later ones, the first took half as long again; of slow ones that must do. */
 enum { WARM_UPS = 4 };
+static const double slow_s = 0.1;
 
 static enum ash_status time_all(struct timing *timing)
 {
     size_t steps = (size_t)timing->plan->summary.steps, segments = (size_t)timing->plan->segments;
-    for (int i = 0; i < WARM_UPS; i++)
+    double took_s = 0, first_s = now_s();
+    for (int i = 0; i < WARM_UPS && took_s < slow_s; i++, took_s = now_s() - first_s)
         ASH_TRY(ash_plan_run(timing->plan, timing->batch));
-    for (size_t at = 0; at < (size_t)timing->repeats; at++) {
+    size_t done = 0;
+    first_s = now_s();
+    do {
         double begin_s = now_s();
         ASH_TRY(ash_plan_run(timing->plan, timing->batch));
-        timing->replay[at] = now_s() - begin_s;
-        ASH_TRY(time_segments(timing, timing->segment + at * segments));
-        ASH_TRY(time_steps(timing, timing->step + at * steps));
-    }
+        timing->replay[done] = now_s() - begin_s;
+        ASH_TRY(time_segments(timing, timing->segment + done * segments));
+        ASH_TRY(time_steps(timing, timing->step + done * steps));
+    } while (++done < (size_t)timing->repeats && now_s() - first_s < timing->limit_s);
+    timing->repeats = (int)done;
     return ASH_OK;
 }
 
@@ -103,12 +109,13 @@ static void summarize(const struct timing *timing, double *seconds, double *repl
 }
 
 enum ash_status ash_plan_measure(struct ash_plan *plan, const struct ash_batch *batch, int repeats,
-    double *seconds, double *replay_s)
+    double limit_s, double *seconds, double *replay_s)
 {
     size_t count = (size_t)repeats;
     struct timing timing = { .plan = plan,
         .batch = batch,
         .repeats = repeats,
+        .limit_s = limit_s,
         .step = ash_alloc_array(count * (size_t)plan->summary.steps, sizeof(double)),
         .segment = ash_alloc_array(count * (size_t)plan->segments, sizeof(double)),
         .replay = ash_alloc_array(count, sizeof(double)),
@@ -180,40 +187,97 @@ enum ash_status ash_device_learn_copies(struct ash_device *device, struct ash_co
 
 /* ---- Models ---- */
 
-enum ash_status ash_plan_learn(const struct ash_plan *plan, const struct ash_batch *batch,
-    const double *seconds, struct ash_cost_model *const *models)
+struct looking {
+    struct ash_cost_model *const *models;
+    const double *seconds; /* [step]; NULL = none */
+    double factor;         /* of those */
+    double *predicted;     /* [step] */
+};
+
+/* Calls `look` with the key and the cost of each step that has a model, in their order, until it fails. */
+static enum ash_status for_each_step(const struct ash_plan *plan, const struct ash_batch *batch,
+    const struct looking *looking,
+    enum ash_status (*look)(const struct looking *looking, struct ash_cost_model *model, int32_t i,
+        const char *key, const struct ash_cost *cost))
 {
     for (int32_t i = 0; i < plan->summary.steps; i++) {
         struct ash_plan_step step;
         char key[ASH_COST_KEY_BYTES];
         ASH_TRY(ash_plan_step_at(plan, i, batch, &step));
-        if (!models[step.device] || !(seconds[i] > 0))
-            continue;
-        ASH_TRY(ash_cost_model_learn(models[step.device],
-            ash_cost_key(step.step->op, &step.step->args, key), &step.cost, seconds[i]));
+        ash_cost_key(step.step->op, &step.step->args, key);
+        struct ash_cost_model *model = looking->models[step.device];
+        if (model)
+            ASH_TRY(look(looking, model, i, key, &step.cost));
     }
     return ASH_OK;
+}
+
+static enum ash_status learn(const struct looking *looking, struct ash_cost_model *model, int32_t i,
+    const char *key, const struct ash_cost *cost)
+{
+    double seconds = looking->seconds[i] * looking->factor;
+    return seconds > 0 ? ash_cost_model_learn(model, key, cost, seconds) : ASH_OK;
+}
+
+static enum ash_status predict(const struct looking *looking, struct ash_cost_model *model,
+    int32_t i, const char *key, const struct ash_cost *cost)
+{
+    looking->predicted[i] = ash_cost_model_predict(model, key, cost);
+    return ASH_OK;
+}
+
+enum ash_status ash_plan_learn(const struct ash_plan *plan, const struct ash_batch *batch,
+    const double *seconds, struct ash_cost_model *const *models)
+{
+    const struct looking looking = { .models = models, .seconds = seconds, .factor = 1 };
+    return for_each_step(plan, batch, &looking, learn);
+}
+
+/* Of every step, into *out [steps], for the caller to ash_free(); their sum into *sum. */
+static enum ash_status predict_all(const struct ash_plan *plan, const struct ash_batch *batch,
+    struct ash_cost_model *const *models, double **out, double *sum)
+{
+    size_t steps = (size_t)plan->summary.steps;
+    double *predicted = ash_alloc_array(steps, sizeof *predicted);
+    if (!predicted)
+        return ash_fail_memory(steps * sizeof *predicted, "predictions");
+    const struct looking looking = { .models = models, .predicted = predicted };
+    enum ash_status status = for_each_step(plan, batch, &looking, predict);
+    if (status != ASH_OK) {
+        ash_free(predicted);
+        return status;
+    }
+    *sum = 0;
+    for (size_t i = 0; i < steps; i++)
+        *sum += predicted[i];
+    *out = predicted;
+    return ASH_OK;
+}
+
+enum ash_status ash_plan_fit(const struct ash_plan *plan, const struct ash_batch *batch,
+    double replay_s, struct ash_cost_model *const *models)
+{
+    double *predicted = NULL, sum = 0;
+    ASH_TRY(predict_all(plan, batch, models, &predicted, &sum));
+    const struct looking looking = {
+        .models = models, .seconds = predicted, .factor = sum > 0 ? replay_s / sum : 0
+    };
+    enum ash_status status = for_each_step(plan, batch, &looking, learn);
+    ash_free(predicted);
+    return status;
 }
 
 enum ash_status ash_plan_compare(const struct ash_plan *plan, const struct ash_batch *batch,
     struct ash_cost_model *const *models, const double *seconds, double *predicted_s,
     double *error_out)
 {
-    size_t steps = (size_t)plan->summary.steps, counted = 0;
-    double *error = ash_alloc_array(steps, sizeof *error);
-    if (!error)
-        return ash_fail_memory(steps * sizeof *error, "errors");
+    size_t counted = 0;
+    double *error = NULL;
     *predicted_s = 0;
-    for (int32_t i = 0; i < plan->summary.steps; i++) {
-        struct ash_plan_step step;
-        char key[ASH_COST_KEY_BYTES];
-        (void)!ash_plan_step_at(plan, i, batch, &step); /* it is below the number of steps */
-        double took = ash_cost_model_predict(
-            models[step.device], ash_cost_key(step.step->op, &step.step->args, key), &step.cost);
-        *predicted_s += took;
+    ASH_TRY(predict_all(plan, batch, models, &error, predicted_s));
+    for (int32_t i = 0; i < plan->summary.steps; i++)
         if (seconds && seconds[i] > 0)
-            error[counted++] = fabs(took - seconds[i]) / seconds[i];
-    }
+            error[counted++] = fabs(error[i] - seconds[i]) / seconds[i];
     *error_out = counted ? median(error, counted) : 0;
     ash_free(error);
     return ASH_OK;

@@ -41,7 +41,9 @@ static void building_finish(struct building *b)
 /* The arguments of a node with the batch's numbers; no data. */
 static struct ash_args bind(const struct building *b, const struct ash_graph_node *node)
 {
-    struct ash_args args = { .params = node->params };
+    const struct ash_batch *batch = b->options->batch;
+    struct ash_args args = { .params = node->params,
+        .prompts = !batch || batch->tokens > batch->spans };
     for (int i = 0; i < ASH_MAX_INPUTS; i++)
         if (node->in[i] != ASH_NO_VALUE) {
             args.in[i] = ash_graph_value_at(b->graph, node->in[i])->tensor;
@@ -49,8 +51,8 @@ static struct ash_args bind(const struct building *b, const struct ash_graph_nod
         }
     if (node->out != ASH_NO_VALUE)
         args.out = ash_graph_value_at(b->graph, node->out)->tensor;
-    if (b->options->batch)
-        ash_args_bind(&args, b->options->batch);
+    if (batch)
+        ash_args_bind(&args, batch);
     return args;
 }
 

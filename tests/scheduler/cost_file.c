@@ -89,7 +89,7 @@ Test(measure, every_step_gets_a_time_that_models_can_learn_from)
     ash_plan_summary(plan, &summary);
     tiny_batch_init(&batch, RIG_TOKENS, 1);
     cr_assert_leq(summary.steps, 80);
-    cr_assert_eq(ash_plan_measure(plan, &batch.batch, 9, seconds, &replay_s), ASH_OK);
+    cr_assert_eq(ash_plan_measure(plan, &batch.batch, 9, 60, seconds, &replay_s), ASH_OK);
     for (int32_t i = 0; i < summary.steps; i++) {
         cr_assert_gt(seconds[i], 0);
         sum += seconds[i];

@@ -7,6 +7,7 @@
 #include "scheduler/draw.h"
 #include "tools/ashlar/commands.h"
 #include "tools/ashlar/load.h"
+#include "tools/ashlar/plan_batch.h"
 #include "tools/ashlar/plan_machine.h"
 #include "tools/ashlar/plan_measure.h"
 
@@ -14,7 +15,7 @@
 #include <string.h>
 
 struct options {
-    int64_t tokens, depth;
+    int64_t tokens, sequences, depth;
     const char *dot, *svg, *machine, *table;
     bool json, measure;
 };
@@ -68,32 +69,43 @@ static enum ash_status show(const struct ash_cli *cli, const struct ash_plan_vie
     return options->dot || options->svg ? ASH_OK : ash_plan_print_text(view, stdout);
 }
 
-/* One sequence: `tokens` of it at once, after `depth` others. */
+static enum ash_status run_and_show(const struct ash_cli *cli, const struct ash_model *model,
+    struct ash_plan *plan, struct ash_plan_view *view)
+{
+    const struct options *options = cli->options;
+    struct ash_plan_summary summary;
+    ash_plan_summary(plan, &summary);
+    view->plan = plan;
+    double *seconds = NULL;
+    if (options->measure) {
+        seconds = ash_alloc_array((size_t)summary.steps, sizeof *seconds);
+        if (!seconds)
+            return ash_fail_memory((size_t)summary.steps * sizeof *seconds, "times");
+    }
+    enum ash_status status = ash_measure_plan(model, plan, seconds, view);
+    if (status == ASH_OK)
+        status = show(cli, view);
+    ash_free(seconds);
+    return status;
+}
+
+/* The sequences' tokens, which are as many as fit unless the user says. */
 static enum ash_status show_batch(
     const struct ash_cli *cli, struct ash_model *model, struct ash_plan_view *view)
 {
     const struct options *options = cli->options;
-    int32_t tokens = options->tokens ? (int32_t)options->tokens : model->batch_tokens;
-    if (tokens > model->batch_tokens)
-        return ash_fail(ASH_ERR_LIMIT,
-            "a batch holds %d tokens (--batch-tokens); %d were asked for", model->batch_tokens,
-            tokens);
-    if (options->depth > model->context - tokens)
-        return ash_fail(ASH_ERR_LIMIT, "%d tokens after %lld do not fit a context of %d", tokens,
-            (long long)options->depth, model->context);
-    size_t count = (size_t)(tokens > model->context ? tokens : model->context);
-    int32_t *zeros = ash_alloc_array(count, sizeof *zeros);
-    if (!zeros)
-        return ash_fail_memory(count * sizeof *zeros, "a batch");
-    struct ash_span span = { 0, tokens, (int32_t)options->depth, zeros };
-    struct ash_batch batch = { tokens, 1, 1, zeros, zeros, zeros, &span };
-    view->batch = &batch;
-    struct ash_plan *plan = options->tokens == 1 ? model->plan : model->prompts;
-    view->plan = plan;
-    enum ash_status status = ash_measure_plan(model, plan, options->measure, view);
+    struct ash_plan_batch batch;
+    struct ash_plan_shape shape = { (int32_t)options->sequences, (int32_t)options->tokens,
+        (int32_t)options->depth };
+    if (shape.tokens == 0)
+        shape.tokens = model->batch_tokens / shape.sequences;
+    ASH_TRY(ash_plan_batch_create(model, &shape, &batch));
+    view->batch = &batch.batch;
+    enum ash_status status = options->measure ? ash_plan_batch_prefill(model, &shape) : ASH_OK;
     if (status == ASH_OK)
-        status = show(cli, view);
-    ash_free(zeros);
+        status =
+            run_and_show(cli, model, options->tokens == 1 ? model->plan : model->prompts, view);
+    ash_plan_batch_finish(&batch);
     return status;
 }
 
@@ -104,13 +116,17 @@ static enum ash_status measure_devices(const struct ash_cli *cli, struct ash_loa
     bool words = !options->json && !options->dot && !options->svg && !cli->quiet;
     char *path;
     ASH_TRY(ash_model_find(&loaded->runtime->config, loaded->name, &path));
+    const struct ash_measuring measuring = { path, loaded->model->context,
+        (int32_t)options->depth };
     ash_model_destroy(loaded->model);
     loaded->model = NULL;
     enum ash_status status =
-        ash_measure_devices(loaded->runtime, path, (int32_t)options->depth, words ? stdout : NULL);
+        ash_measure_devices(loaded->runtime, &measuring, words ? stdout : NULL);
     if (status == ASH_OK)
         status = ash_model_open(loaded->runtime, path,
-            &(struct ash_model_options){ .plan_only = true }, &loaded->model);
+            &(struct ash_model_options){
+                .plan_only = true, .load = { .sessions = (int32_t)options->sequences } },
+            &loaded->model);
     ash_free(path);
     return status;
 }
@@ -142,7 +158,8 @@ static enum ash_status run(struct ash_cli *cli)
     if (options->measure)
         ASH_TRY(measure(cli, &view));
     const struct ash_model_options model_options = { .plan_only = !options->measure,
-        .shape_only = options->measure };
+        .shape_only = options->measure,
+        .load = { .sessions = (int32_t)options->sequences } };
     ASH_TRY(ash_load(cli, &model_options, &loaded));
     enum ash_status status = options->measure ? measure_devices(cli, &loaded) : ASH_OK;
     view.title = loaded.name;
@@ -156,8 +173,10 @@ static const struct ash_option options[] = {
     { "tokens", 0, ASH_OPTION_INTEGER, offsetof(struct options, tokens), "N", 0, INT32_MAX,
         .fallback = "0",
         .help =
-            "tokens of the batch whose work is counted; 0 = the largest batch; 1 shows the plan of "
+            "tokens of each sequence in the batch whose work is counted; 0 = the largest batch; 1 shows the plan of "
             "answers, more that of prompts" },
+    { "sequences", 0, ASH_OPTION_INTEGER, offsetof(struct options, sequences), "N", 1, 4096,
+        .fallback = "1", .help = "sequences that are in the batch, each with its --tokens" },
     { "depth", 0, ASH_OPTION_INTEGER, offsetof(struct options, depth), "N", 0, INT32_MAX,
         .fallback = "0", .help = "positions that are in the cache before it" },
     { "measure", 0, ASH_OPTION_SWITCH, offsetof(struct options, measure),

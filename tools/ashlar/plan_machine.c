@@ -4,6 +4,7 @@
 #include "runtime/json.h"
 #include "runtime/memory.h"
 #include "tools/ashlar/load.h"
+#include "tools/ashlar/plan_batch.h"
 #include "tools/ashlar/table.h"
 
 #include <string.h>
@@ -19,21 +20,6 @@ struct prediction {
     int32_t prefill_tokens, depth;
     double prefill_s;
 };
-
-/* ---- Batches ---- */
-
-/* One sequence: `tokens` of it after `depth` others. `zeros` is long enough for all arrays. */
-struct one_sequence {
-    struct ash_span span;
-    struct ash_batch batch;
-};
-
-static void fill_batch(
-    struct one_sequence *one, const int32_t *zeros, int32_t tokens, int32_t depth)
-{
-    one->span = (struct ash_span){ 0, tokens, depth, zeros };
-    one->batch = (struct ash_batch){ tokens, 1, 1, zeros, zeros, zeros, &one->span };
-}
 
 /* As --split says, else what should be fastest, whatever little it gains. */
 static enum ash_status place(struct prediction *p, const struct ash_place_options *options)
@@ -56,14 +42,12 @@ static enum ash_status place(struct prediction *p, const struct ash_place_option
 }
 
 /* Placed for decoding one token; the prefill runs where that is. */
-static enum ash_status predict(struct prediction *p, const int32_t *zeros)
+static enum ash_status predict(
+    struct prediction *p, const struct ash_batch *decode, const struct ash_batch *prefill)
 {
-    struct one_sequence decode, prefill;
-    fill_batch(&decode, zeros, 1, p->depth);
-    fill_batch(&prefill, zeros, p->prefill_tokens, 0);
-    struct ash_place_options options = { .batch = &decode.batch, .effort = EFFORT };
+    struct ash_place_options options = { .batch = decode, .effort = EFFORT };
     ASH_TRY(place(p, &options));
-    options.batch = &prefill.batch;
+    options.batch = prefill;
     return ash_place_predict(
         p->placed.graph, p->machine, &options, &p->placed.placement, &p->prefill_s);
 }
@@ -156,22 +140,19 @@ static enum ash_status place_model(const struct ash_machine_view *view,
         .machine = machine,
         .prefill_tokens = view->tokens ? (int32_t)view->tokens : model->batch_tokens,
         .depth = (int32_t)view->depth };
-    if (p.prefill_tokens > model->batch_tokens)
-        return ash_fail(ASH_ERR_LIMIT,
-            "a batch holds %d tokens (--batch-tokens); %d were asked for", model->batch_tokens,
-            p.prefill_tokens);
-    if (view->depth >= model->context)
-        return ash_fail(ASH_ERR_LIMIT, "a token after %lld does not fit a context of %d",
-            (long long)view->depth, model->context);
-    size_t count = (size_t)model->context + (size_t)p.prefill_tokens;
-    int32_t *zeros = ash_alloc_array(count, sizeof *zeros);
-    if (!zeros)
-        return ash_fail_memory(count * sizeof *zeros, "a batch");
-    enum ash_status status = predict(&p, zeros);
+    struct ash_plan_batch decode = { 0 }, prefill = { 0 };
+    enum ash_status status =
+        ash_plan_batch_create(model, &(struct ash_plan_shape){ 1, 1, p.depth }, &decode);
+    if (status == ASH_OK)
+        status = ash_plan_batch_create(
+            model, &(struct ash_plan_shape){ 1, p.prefill_tokens, 0 }, &prefill);
+    if (status == ASH_OK)
+        status = predict(&p, &decode.batch, &prefill.batch);
     if (status == ASH_OK)
         status = show(&p, view->json);
     ash_placed_finish(&p.placed);
-    ash_free(zeros);
+    ash_plan_batch_finish(&decode);
+    ash_plan_batch_finish(&prefill);
     return status;
 }
 
