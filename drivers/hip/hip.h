@@ -9,5 +9,7 @@
  * nothing else of ROCm is needed where Ashlar runs.
  *
  * ASHLAR_HIP_LIBRARY=FILE names the library instead of libamdhip64.so.7, .6, .5 and the plain name.
+ *
+ * Where there is none but NVIDIA's libcuda, it drives their cards, with the same kernels as PTX (hip_cuda.h).
  */
 extern const struct ash_driver ash_driver_hip;
