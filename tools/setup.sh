@@ -6,8 +6,9 @@
 BUILD_PACKAGES=(gcc meson ninja-build pkg-config python3
     libcurl4-openssl-dev libedit-dev libhwloc-dev libjansson-dev libnuma-dev
     libssl-dev libyaml-dev libzip-dev opencl-c-headers)
-# Where there is an AMD card, what compiles its kernels.
+# Where there is a card of AMD's or NVIDIA's, what compiles its kernels.
 [ ! -e /dev/kfd ] || BUILD_PACKAGES+=(clang-22 lld-22)
+[ ! -e /dev/nvidiactl ] || BUILD_PACKAGES+=(clang-22)
 RUN_PACKAGES=(python3-pip ca-certificates)
 # shellcheck disable=SC2034 # check uses it
 TEST_PACKAGES=(clang clang-22 clang-format git libclang-rt-14-dev libcriterion-dev libmsgpack-dev lld-22 mandoc
