@@ -184,19 +184,29 @@ enum ash_status pjrt_read(struct ash_place from, size_t size_bytes, void *out)
 
 /* ---- Bytes into pieces ---- */
 
-/* Writes host memory over whatever is there, which is one piece afterwards, on the host until a step
- * wants it. */
+/* Widens a piece to all that it overlaps: what is beside it stays, in one piece with it. */
+static void widen(const struct pjrt_buffer *buffer, struct pjrt_piece *piece)
+{
+    size_t first = find_piece(buffer, piece->offset_bytes), end = end_of(piece);
+    size_t count = count_pieces(buffer, first, end);
+    if (count == 0)
+        return;
+    const struct pjrt_piece *last = &buffer->piece[first + count - 1];
+    if (buffer->piece[first].offset_bytes < piece->offset_bytes)
+        piece->offset_bytes = buffer->piece[first].offset_bytes;
+    piece->size_bytes = (end_of(last) > end ? end_of(last) : end) - piece->offset_bytes;
+}
+
+/*
+ * Writes host memory over whatever is there; on the host until a step wants it. In an arena what it overlaps
+ * is dead: a piece of both would be taken for dead as well, as soon as something else is put over a part.
+ */
 static enum ash_status write(struct ash_place to, size_t size_bytes, const void *bytes)
 {
     struct pjrt_buffer *buffer = (struct pjrt_buffer *)to.buffer;
-    size_t begin = to.offset_bytes, end = begin + size_bytes;
-    size_t first = find_piece(buffer, begin), count = count_pieces(buffer, first, end);
-    struct pjrt_piece piece = { .offset_bytes = begin, .size_bytes = size_bytes };
-    if (count > 0 && buffer->piece[first].offset_bytes < begin)
-        piece.offset_bytes = buffer->piece[first].offset_bytes;
-    if (count > 0 && end_of(&buffer->piece[first + count - 1]) > end)
-        end = end_of(&buffer->piece[first + count - 1]);
-    piece.size_bytes = end - piece.offset_bytes;
+    struct pjrt_piece piece = { .offset_bytes = to.offset_bytes, .size_bytes = size_bytes };
+    if (!buffer->is_arena)
+        widen(buffer, &piece);
     piece.host = ash_alloc(piece.size_bytes);
     if (!piece.host)
         return ash_fail_memory(piece.size_bytes, "what goes to a device");
@@ -204,7 +214,7 @@ static enum ash_status write(struct ash_place to, size_t size_bytes, const void 
     if (piece.size_bytes > size_bytes)
         status = pjrt_read(
             (struct ash_place){ to.buffer, piece.offset_bytes }, piece.size_bytes, piece.host);
-    memcpy(piece.host + (begin - piece.offset_bytes), bytes, size_bytes);
+    memcpy(piece.host + (to.offset_bytes - piece.offset_bytes), bytes, size_bytes);
     if (status == ASH_OK)
         status = pjrt_piece_put(buffer, &piece);
     if (status != ASH_OK)

@@ -40,9 +40,10 @@ is_usable() { # DEVICE
     "$ashlar" info --kernels listed | grep -q "^$1 .* yes "
 }
 
-on_device() { # NAME DEVICE: by itself, and half of the layers
+on_device() { # NAME DEVICE [rows]: by itself, and half of the layers; a third of the rows, too
     compare "$1" --device "$2"
     compare "$1 and the processor" --device "cpu,$2" --split "$half,$rest"
+    [ -z "${3-}" ] || compare "$1 and the processor, by rows" --device "cpu,$2" --split rows:2,1
 }
 
 export ASHLAR_CPU=none
@@ -56,7 +57,7 @@ if [[ $(ASHLAR_CPU=all "$ashlar" plan -m "$model" --kernels listed --tokens 1 --
 fi
 for device in opencl:0 hip:0; do
     if is_usable $device; then
-        on_device $device $device
+        on_device $device $device rows
     else
         echo "$device: left out, not usable here"
     fi

@@ -163,7 +163,6 @@ static const struct {
 static const struct {
     const char *device, *split;
 } row_splits[] = {
-    { "cpu,opencl:0", "rows:1,2" },
     { "opencl:1,cpu", "rows:1,2" },
     { "hip:0,hip:1", "rows:2,1" },
     { "opencl:1,cpu,null", "rows:3,1,9" },
@@ -206,6 +205,22 @@ Test(models, rows_on_devices_of_a_kind_have_the_bits_of_one)
             close_tiny(one);
             close_tiny(two);
         }
+}
+
+/* The first device of each driver and the processor, by layers and by rows. */
+Test(models, logits_are_the_references_beside_the_processor)
+{
+    struct ash_device_info info[MAX_DEVICES];
+    int count;
+    cr_assert_eq(ash_devices_probe(NULL, info, MAX_DEVICES, &count), ASH_OK, "%s", ash_error());
+    for (int i = 0; i < count; i++) {
+        char devices[64];
+        if (!info[i].usable || info[i].index != 0 || strcmp(info[i].driver->name, "cpu") == 0)
+            continue;
+        snprintf(devices, sizeof devices, "cpu,%s:0", info[i].driver->name);
+        check_model(devices, "layers:1,2", "parts", "f32", 1e-4);
+        check_model(devices, "rows:1,2", "parts", "f32", 1e-4);
+    }
 }
 
 /* Drivers that copy from a device to another of theirs, without the host in between. */

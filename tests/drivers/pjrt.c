@@ -113,6 +113,34 @@ Test(pjrt, devices_of_a_plugin_share_its_client_and_copy_without_the_host)
     ash_driver_pjrt.close(a);
 }
 
+/* In an arena: over a value that is dead another came by a copy, then a step's result over the rest of it. */
+Test(pjrt, a_result_leaves_the_bytes_beside_it)
+{
+    enum { RESULT = TOKENS * COLUMNS * sizeof(float), KEPT = 64 };
+    struct ash_device *device = open_chip(0);
+    struct rig rig;
+    struct tiny_batch batch;
+    struct ash_event done;
+    struct ash_buffer *buffer = rig_allocate(device, 2 * RESULT, ASH_MEMORY_ARENA), host;
+    static char dead[RESULT + KEPT], kept[KEPT], found[KEPT];
+    memset(dead, 1, sizeof dead);
+    memset(kept, 2, sizeof kept);
+    rig_copy(device, (struct ash_place){ buffer, 0 }, rig_host_place(dead, sizeof dead, &host),
+        sizeof dead);
+    rig_copy(device, (struct ash_place){ buffer, RESULT }, rig_host_place(kept, KEPT, &host), KEPT);
+    rig_wait(launch_add(device, TOKENS, &rig));
+    rig.step.out = (struct ash_place){ buffer, 0 };
+    tiny_batch_init(&batch, TOKENS, 1);
+    cr_assert_eq(device->driver->launch(device, &rig.step, &batch.batch, NULL, 0, &done), ASH_OK);
+    rig_wait(done);
+    check_sum(&rig, rig.step.out, TOKENS);
+    rig_read((struct ash_place){ buffer, RESULT }, KEPT, found);
+    cr_assert_arr_eq(found, kept, KEPT);
+    device->driver->free(buffer);
+    rig_finish(&rig);
+    ash_driver_pjrt.close(device);
+}
+
 static void run_once(void)
 {
     struct ash_device *device = open_configured(0, &rig_config);

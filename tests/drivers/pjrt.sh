@@ -26,5 +26,6 @@ for plugin in "${plugins[@]}"; do
     "$drivers" --filter 'pjrt/*'
     ASHLAR_PJRT_SPLIT=1 ASHLAR_TEST_QUICK=pjrt "$operators" --filter 'operators/*'
     ASHLAR_PJRT_SPLIT=1 "$models" --filter 'models/logits_are_the_references_on_every_device'
+    ASHLAR_PJRT_SPLIT=1 "$models" --filter 'models/logits_are_the_references_beside_the_processor'
     "$models" --filter 'models/logits_are_the_references_over_two_devices_of_a_driver'
 done
