@@ -3,6 +3,7 @@
 
 #include "models/arch.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -108,5 +109,9 @@ enum ash_status ash_split_read(
         return text[4] ? read_numbers(text + 5, 1, MOST_SHARE, devices, out) : ASH_OK;
     }
     numbers = after(text, "layers:");
+    if (!numbers && !isdigit((unsigned char)*text))
+        return ash_fail(ASH_ERR_ARGUMENT,
+            "--split %s: expected auto, rows, rows:60,40 or layers:10,20, a number for each device",
+            text);
     return read_layers(numbers ? numbers : text, devices, layers, out);
 }

@@ -91,6 +91,9 @@ Test(split, settings_that_say_something_else_are_refused)
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct ash_split_setting found;
         cr_assert_eq(ash_split_read(bad[i], 2, 30, &found), ASH_ERR_ARGUMENT, "'%s'", bad[i]);
+        cr_assert(strstr(ash_error(), "--split"), "'%s': %s", bad[i], ash_error());
+        if (!strpbrk(bad[i], ":,"))
+            cr_assert(strstr(ash_error(), "rows:60,40"), "'%s': %s", bad[i], ash_error());
     }
 }
 
