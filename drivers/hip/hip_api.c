@@ -65,10 +65,30 @@ static enum ash_status open_named(const char *name, struct hip_api *out)
     return is_cuda ? hip_cuda_open(name, handle, out) : open_one(name, handle, out);
 }
 
+static const char *const names[] = { "libamdhip64.so.7", "libamdhip64.so.6", "libamdhip64.so.5",
+    "libamdhip64.so" };
+
+static bool is_loaded(const char *name)
+{
+    void *handle = dlopen(name, RTLD_LAZY | RTLD_LOCAL | RTLD_NOLOAD);
+    if (handle)
+        dlclose(handle);
+    return handle != NULL;
+}
+
+bool hip_api_is_loaded(void)
+{
+    const char *given = getenv("ASHLAR_HIP_LIBRARY");
+    if (given && given[0])
+        return is_loaded(given);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (is_loaded(names[i]))
+            return true;
+    return is_loaded(HIP_CUDA_LIBRARY);
+}
+
 enum ash_status hip_api_open(const char *library, struct hip_api *out)
 {
-    static const char *const names[] = { "libamdhip64.so.7", "libamdhip64.so.6", "libamdhip64.so.5",
-        "libamdhip64.so" };
     const char *given = library ? library : getenv("ASHLAR_HIP_LIBRARY");
     enum ash_status status = ASH_ERR_NOT_FOUND;
     bool found = false;

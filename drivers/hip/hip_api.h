@@ -107,5 +107,8 @@ enum { HIP_PROPERTIES_BYTES = 16384 };
  */
 enum ash_status hip_api_open(const char *library, struct hip_api *out);
 
+/* Whether this process has one of the libraries that hip_api_open(NULL) takes loaded already. */
+bool hip_api_is_loaded(void);
+
 /* The address of a function of a library as dlopen() gave it, into the pointer at `out`; false = not there. */
 bool hip_symbol_find(void *handle, const char *name, void *out);

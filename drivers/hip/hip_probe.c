@@ -100,7 +100,11 @@ enum ash_status hip_probe(
     const struct ash_topology *topology, struct ash_device_info *out, int capacity, int *count)
 {
     struct report report = { 0 };
-    if (!ash_device_ask(fill_report, &report, sizeof report))
+    /* What a process has begun, its children cannot use: a card in use would be gone. A library that is
+     * loaded here has shown that it does no harm. */
+    if (hip_api_is_loaded())
+        fill_report(&report);
+    else if (!ash_device_ask(fill_report, &report, sizeof report))
         snprintf(report.reason, sizeof report.reason,
             "libamdhip64 (or libcuda in its place) crashes or hangs when asked for its devices: see "
             "rocminfo or nvidia-smi, and whether its packages are of one version");

@@ -117,6 +117,17 @@ Test(hip_cuda, an_object_is_found_by_age)
         "text, and its end behind it");
 }
 
+/* The library refuses the children of a process that has begun with it. */
+Test(hip_cuda, cards_in_use_are_found_again, .init = set_up)
+{
+    struct ash_device *device = open_device(0), *other = open_device(1);
+    probe();
+    cr_assert_eq(count, 2);
+    cr_assert(found[0].usable && found[1].usable, "%s", found[0].reason);
+    ash_driver_hip.close(device);
+    ash_driver_hip.close(other);
+}
+
 /* ---- What a thread sees ---- */
 
 static void *free_buffer(void *buffer)

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { NOT_INITIALIZED = 3, INVALID_CONTEXT = 201, MOST_CONTEXTS = 8 };
 
@@ -29,7 +30,11 @@ static _Thread_local int depth;
 
 CALL(cuInit, unsigned flags)
 {
+    static pid_t process;
     const char *code = getenv("HIP_DOUBLE_INIT");
+    if (is_ready && process != getpid())
+        return NOT_INITIALIZED; /* a child of the one that began, as the real one */
+    process = getpid();
     int error = code ? atoi(code) : hipInit(flags);
     is_ready = error == SUCCESS;
     return error;
