@@ -364,8 +364,3 @@ struct ash_tokenizer_info ash_tokenizer_describe(const struct ash_tokenizer *tok
         info.missing_bytes += tokenizer->byte_token[byte] < 0;
     return info;
 }
-
-const char *ash_tokenizer_known(void)
-{
-    return ash_split_known();
-}

@@ -158,6 +158,3 @@ struct ash_tokenizer_info {
 };
 
 struct ash_tokenizer_info ash_tokenizer_describe(const struct ash_tokenizer *tokenizer);
-
-/* The names that source.pre may have, separated by ", ". */
-const char *ash_tokenizer_known(void);

@@ -173,7 +173,7 @@ enum ash_status plan_run_segment(
     struct ash_plan *plan, int32_t index, const struct ash_batch *batch);
 enum ash_status plan_run_step(struct ash_plan *plan, int32_t index, const struct ash_batch *batch);
 
-/* A block of memory needed during some phases, for ash_arena_lay_out(). */
+/* A block of memory needed during some phases, for arena_lay_out(). */
 struct arena_block {
     size_t size_bytes; /* a multiple of PLAN_ALIGNMENT */
     int32_t first_phase, last_phase;

@@ -31,7 +31,7 @@ struct lazy_device {
     int64_t fail_in; /* calls until one fails; -1 = never */
     enum ash_status fail_with;
     bool lost;
-    int64_t launches, copies;
+    int64_t copies;
 };
 
 static struct lazy_device *of(const struct ash_device *device)
@@ -179,7 +179,6 @@ static enum ash_status lazy_launch(struct ash_device *device, const struct ash_s
     const struct ash_batch *batch, const struct ash_event *after, int after_count,
     struct ash_event *done)
 {
-    of(device)->launches++;
     return queue(device, (struct work){ .step = step, .batch = batch }, after, after_count, done);
 }
 
@@ -231,11 +230,6 @@ void lazy_fail(struct ash_device *device, int64_t nth, enum ash_status status)
 {
     of(device)->fail_in = nth;
     of(device)->fail_with = status;
-}
-
-int64_t lazy_launches(const struct ash_device *device)
-{
-    return of(device)->launches;
 }
 
 int64_t lazy_copies(const struct ash_device *device)

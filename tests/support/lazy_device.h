@@ -21,6 +21,5 @@ struct ash_device *lazy_open(int index, uint64_t memory_bytes);
  */
 void lazy_fail(struct ash_device *device, int64_t nth, enum ash_status status);
 
-/* How often work was queued: launches and copies. */
-int64_t lazy_launches(const struct ash_device *device);
+/* How many copies were queued. */
 int64_t lazy_copies(const struct ash_device *device);
