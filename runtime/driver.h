@@ -52,6 +52,21 @@ enum ash_memory_use {
     ASH_MEMORY_STATE, /* caches: zeroed; backed by real memory only as it is written */
 };
 
+/* A kernel that a driver may choose, and what it took in the driver's own measurement. */
+struct ash_kernel_rank {
+    const char *op, *type, *kernel; /* "matmul", "Q4_0", "amx"; the type of its weight or cache */
+    int64_t token_ns, prefill_ns;
+    const char *taken_for; /* "answers", "prompts", "both", "" */
+};
+
+/* Receives one after the other; what it points to is borrowed for the call. */
+struct ash_kernel_ranks {
+    void (*add)(void *context, const struct ash_kernel_rank *rank);
+    void *context;
+    int count;     /* filled: how many were added */
+    char how[320]; /* filled: where the order comes from, "measured, kept in FILE" */
+};
+
 /* A point on a device's timeline; { NULL, 0 } has always happened. */
 struct ash_event {
     struct ash_device *device;
@@ -105,6 +120,11 @@ struct ash_driver {
      * drivers. `topology` may be NULL. */
     enum ash_status (*probe)(
         const struct ash_topology *topology, struct ash_device_info *out, int capacity, int *count);
+
+    /* Optional: the order of kernels by which load() will choose on this device; measures them where
+     * nobody has yet. ASH_ERR_NO_MEMORY. */
+    enum ash_status (*rank)(const struct ash_device_info *info, const struct ash_config *config,
+        struct ash_kernel_ranks *out);
 
     /* Takes a device into use. `config` is borrowed until close(); NULL = the defaults. */
     enum ash_status (*open)(const struct ash_device_info *info, const struct ash_config *config,

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
@@ -134,6 +135,10 @@ static void fill_sizes(hwloc_obj_t object, struct ash_topology_node *node)
     }
     if (node->kind == ASH_TOPOLOGY_MEMORY && object->attr)
         node->bytes = saturate(object->attr->numanode.local_memory);
+    if (node->kind == ASH_TOPOLOGY_PCI && object->attr) {
+        double gbps = (double)object->attr->pcidev.linkspeed;
+        node->link_gbps = gbps > 0 && gbps < 1e6 ? gbps : 0;
+    }
 }
 
 static void fill_pus(const struct copy *copy, hwloc_obj_t object, struct ash_topology_node *node)
@@ -423,6 +428,28 @@ void ash_topology_destroy(struct ash_topology *topology)
         ash_free(topology->node[i].name);
     ash_free(topology->node);
     ash_free(topology);
+}
+
+int ash_topology_find_pci(const struct ash_topology *topology, const char *address)
+{
+    size_t length = strlen(address);
+    for (size_t i = 0; length > 0 && i < topology->count; i++) {
+        const struct ash_topology_node *node = &topology->node[i];
+        if (node->kind == ASH_TOPOLOGY_PCI && strncasecmp(node->name, address, length) == 0 &&
+            (node->name[length] == ' ' || node->name[length] == '\0'))
+            return (int)i;
+    }
+    return -1;
+}
+
+int ash_topology_near_memory(const struct ash_topology *topology, int at)
+{
+    for (int up = at; up >= 0; up = topology->node[up].parent)
+        for (int child = topology->node[up].first_child; child >= 0;
+             child = topology->node[child].next)
+            if (topology->node[child].kind == ASH_TOPOLOGY_MEMORY)
+                return topology->node[child].index;
+    return -1;
 }
 
 const char *ash_topology_kind_name(enum ash_topology_kind kind)

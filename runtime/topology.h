@@ -37,7 +37,8 @@ struct ash_topology_node {
     int pus;                       /* hardware threads below: for a cache, that share it */
     int pus_allowed;               /* of those, that this process may run on */
     int64_t bytes;                 /* memory of a NUMA node, size of a cache; else 0 */
-    char *name;                    /* "" where there is none; printable ASCII */
+    double link_gbps; /* of a PCI device: its link each way, 10^9 bytes/s; 0 = unknown */
+    char *name;       /* "" where there is none; printable ASCII */
 };
 
 struct ash_topology {
@@ -72,6 +73,13 @@ enum ash_status ash_topology_parse(
 
 /* Takes NULL. */
 void ash_topology_destroy(struct ash_topology *topology);
+
+/*
+ * The PCI device at an address, "0000:3b:00.0" in either case; -1 = there is none. And the NUMA node (its
+ * index) that is nearest to a node of the tree: the first on its way up; -1 = none is.
+ */
+int ash_topology_find_pci(const struct ash_topology *topology, const char *address);
+int ash_topology_near_memory(const struct ash_topology *topology, int at);
 
 /* "package", "NUMA node", "cache", "core", "PU" ...: never NULL for a valid kind. */
 const char *ash_topology_kind_name(enum ash_topology_kind kind);

@@ -23,6 +23,8 @@ static bool describe(const struct ash_topology_node *node, json_t *object)
            (node->os_index < 0 || set_number(object, "os_index", node->os_index)) &&
            (!*node->name || set_text(object, "name", node->name)) &&
            (!node->bytes || set_number(object, "bytes", node->bytes)) &&
+           (!(node->link_gbps > 0) ||
+               json_object_set_new(object, "link_gbps", json_real(node->link_gbps)) == 0) &&
            (!node->cache_level || set_number(object, "level", node->cache_level)) &&
            (!node->cache_line_bytes || set_number(object, "line_bytes", node->cache_line_bytes)) &&
            (!node->pus || (set_number(object, "pus", node->pus) &&

@@ -82,17 +82,6 @@ static enum ash_status read_text(
     return ASH_OK;
 }
 
-/* The NUMA node nearest to a PCI device: its first relative of that kind on the way up. */
-static int find_numa_node(const struct ash_topology *topology, int at)
-{
-    for (int up = at; up >= 0; up = topology->node[up].parent)
-        for (int child = topology->node[up].first_child; child >= 0;
-             child = topology->node[child].next)
-            if (topology->node[child].kind == ASH_TOPOLOGY_MEMORY)
-                return topology->node[child].index;
-    return -1;
-}
-
 static enum ash_status match_topology(
     const struct ash_topology *topology, struct ash_machine_device *device)
 {
@@ -103,17 +92,12 @@ static enum ash_status match_topology(
             topology->number[ASH_TOPOLOGY_MEMORY]);
     if (!device->pci[0])
         return ASH_OK;
-    size_t length = strlen(device->pci);
-    for (size_t i = 0; i < topology->count; i++) {
-        const struct ash_topology_node *node = &topology->node[i];
-        if (node->kind == ASH_TOPOLOGY_PCI && strncmp(node->name, device->pci, length) == 0 &&
-            (node->name[length] == ' ' || node->name[length] == '\0')) {
-            if (device->numa_node < 0)
-                device->numa_node = find_numa_node(topology, (int)i);
-            return ASH_OK;
-        }
-    }
-    return ash_fail(ASH_ERR_FORMAT, "the machine has no PCI device %s", device->pci);
+    int at = ash_topology_find_pci(topology, device->pci);
+    if (at < 0)
+        return ash_fail(ASH_ERR_FORMAT, "the machine has no PCI device %s", device->pci);
+    if (device->numa_node < 0)
+        device->numa_node = ash_topology_near_memory(topology, at);
+    return ASH_OK;
 }
 
 static enum ash_status read_device(

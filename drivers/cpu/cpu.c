@@ -131,9 +131,32 @@ static enum ash_status cpu_wait(struct ash_device *device, struct ash_event even
     return ASH_OK;
 }
 
+static enum ash_status cpu_rank(const struct ash_device_info *info, const struct ash_config *config,
+    struct ash_kernel_ranks *out)
+{
+    struct ash_ranking *ranking;
+    out->count = 0;
+    snprintf(out->how, sizeof out->how, "as listed");
+    if (config->kernels == ASH_KERNELS_LISTED)
+        return ASH_OK;
+    ASH_TRY(ash_ranking_create(info->name, config->cache_dir, &ranking));
+    snprintf(out->how, sizeof out->how, "%s", ranking->how);
+    out->count = ranking->count;
+    for (int i = 0; i < ranking->count; i++) {
+        const struct ash_ranked *item = &ranking->item[i];
+        out->add(
+            out->context, &(struct ash_kernel_rank){ item->op->name,
+                              ash_type_info(item->type)->name, item->kernel->name, item->decode_ns,
+                              item->prefill_ns, ash_ranked_use(ranking, item) });
+    }
+    ash_free(ranking);
+    return ASH_OK;
+}
+
 const struct ash_driver ash_driver_cpu = {
     .name = "cpu",
     .probe = cpu_probe,
+    .rank = cpu_rank,
     .open = cpu_open,
     .close = cpu_close,
     .alloc = cpu_alloc,

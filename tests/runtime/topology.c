@@ -304,3 +304,31 @@ Test(topology, a_full_disk_is_reported)
     fclose(full);
     ash_topology_destroy(topology);
 }
+
+Test(topology, finds_cards_by_their_address_and_what_is_near_them)
+{
+    static const struct {
+        const char *machine, *address;
+        int numa_node; /* -1: there is no such card */
+    } cases[] = {
+        { "eight-gpu.xml", "0000:10:00.0", 0 },
+        { "eight-gpu.xml", "0000:84:00.0", 1 },
+        { "eight-gpu.xml", "0000:C0:00.0", 1 },
+        { "eight-gpu.xml", "0000:c0:00.1", -1 },
+        { "eight-gpu.xml", "0000:10:00", -1 },
+        { "eight-gpu.xml", "", -1 },
+        { "mixed-vendors.xml", "0000:05:00.0", 0 },
+        { "laptop.xml", "0000:01:00.0", -1 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct ash_topology *topology = load(cases[i].machine);
+        int at = ash_topology_find_pci(topology, cases[i].address);
+        cr_expect_eq(at >= 0, cases[i].numa_node >= 0, "%s", cases[i].address);
+        cr_expect_eq(
+            ash_topology_near_memory(topology, at), cases[i].numa_node, "%s", cases[i].address);
+        if (at >= 0)
+            cr_expect_float_eq(
+                topology->node[at].link_gbps, 31.5, 0.1, "%g", topology->node[at].link_gbps);
+        ash_topology_destroy(topology);
+    }
+}

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `ashlar info`: the machine, what may run on it, and how fast it is. */
-#include "drivers/cpu/cpu.h"
-#include "drivers/cpu/ranking.h"
 #include "drivers/drivers.h"
 #include "runtime/affinity.h"
 #include "runtime/bandwidth.h"
@@ -12,13 +10,12 @@
 #include "runtime/thread.h"
 #include "runtime/topology.h"
 #include "tools/ashlar/commands.h"
+#include "tools/ashlar/info_devices.h"
 #include "tools/ashlar/info_numa.h"
 #include "tools/ashlar/table.h"
 
 #include <errno.h>
 #include <string.h>
-
-enum { MOST_DEVICES = 64 };
 
 struct options {
     bool json, measure;
@@ -31,20 +28,12 @@ struct findings {
     char features[512]; /* of the processor, where it is this machine's */
     int usable_cpus;
     struct ash_table *nodes;
-    struct ash_table *devices;  /* NULL: not this machine */
-    struct ash_table *measured; /* NULL: not asked for */
-    struct ash_ranking *ranking;
+    struct ash_info_devices found;
+    struct ash_table *devices;   /* NULL: not this machine */
+    struct ash_table *measured;  /* NULL: not asked for */
+    struct ash_table *transfers; /* NULL: likewise */
+    struct ash_kernel_ranks ranks;
     struct ash_table *kernels; /* NULL: as listed */
-};
-
-static const struct ash_column device_columns[] = {
-    { "DEVICE", "device", ASH_ALIGN_LEFT },
-    { "NAME", "name", ASH_ALIGN_LEFT },
-    { "MEMORY", "memory_bytes", ASH_ALIGN_RIGHT },
-    { "NODE", "numa_node", ASH_ALIGN_RIGHT },
-    { "PCI", "pci", ASH_ALIGN_LEFT },
-    { "USABLE", "usable", ASH_ALIGN_LEFT },
-    { "REASON", "reason", ASH_ALIGN_LEFT },
 };
 
 static const struct ash_column measured_columns[] = {
@@ -66,43 +55,6 @@ static const struct ash_column kernel_columns[] = {
     { "PREFILL us", "prefill_us", ASH_ALIGN_RIGHT },
     { "TAKEN FOR", "taken_for", ASH_ALIGN_LEFT },
 };
-
-static const char *text_or_none(const char *text)
-{
-    return *text ? text : NULL;
-}
-
-static void add_device(struct ash_table *table, const struct ash_device_info *info)
-{
-    char device[64];
-    snprintf(device, sizeof device, "%s:%d", info->driver->name, info->index);
-    ash_table_text(table, device);
-    ash_table_text(table, text_or_none(info->name));
-    ash_table_bytes(table, info->memory_bytes);
-    if (info->numa_node >= 0)
-        ash_table_integer(table, info->numa_node);
-    else
-        ash_table_text(table, NULL);
-    ash_table_text(table, text_or_none(info->pci));
-    ash_table_boolean(table, info->usable);
-    ash_table_text(table, info->usable ? NULL : info->reason);
-}
-
-static enum ash_status find_devices(struct findings *findings)
-{
-    int count;
-    struct ash_device_info *info = ash_alloc_array(MOST_DEVICES, sizeof *info);
-    if (!info)
-        return ash_fail_memory(MOST_DEVICES * sizeof *info, "the list of devices");
-    enum ash_status status = ash_devices_probe(findings->topology, info, MOST_DEVICES, &count);
-    if (status == ASH_OK)
-        status = ash_table_create(
-            device_columns, sizeof device_columns / sizeof *device_columns, &findings->devices);
-    for (int i = 0; status == ASH_OK && i < count; i++)
-        add_device(findings->devices, &info[i]);
-    ash_free(info);
-    return status;
-}
 
 static void add_measurement(struct ash_table *table, const struct ash_bandwidth *roof)
 {
@@ -137,29 +89,28 @@ static enum ash_status measure(int64_t threads, struct findings *findings)
     return ASH_OK;
 }
 
-static void add_kernel(
-    struct ash_table *table, const struct ash_ranking *ranking, const struct ash_ranked *item)
+static void add_kernel(void *table, const struct ash_kernel_rank *rank)
 {
-    ash_table_text(table, item->op->name);
-    ash_table_text(table, ash_type_info(item->type)->name);
-    ash_table_text(table, item->kernel->name);
-    ash_table_real(table, (double)item->decode_ns * 1e-3, 1);
-    ash_table_real(table, (double)item->prefill_ns * 1e-3, 1);
-    ash_table_text(table, ash_ranked_use(ranking, item));
+    ash_table_text(table, rank->op);
+    ash_table_text(table, rank->type);
+    ash_table_text(table, rank->kernel);
+    ash_table_real(table, (double)rank->token_ns * 1e-3, 1);
+    ash_table_real(table, (double)rank->prefill_ns * 1e-3, 1);
+    ash_table_text(table, rank->taken_for);
 }
 
-/* Which kernels a model would be given, under the name by which the CPU's driver knows the processor. */
+/* Which kernels a model would be given, of the first device that measures its own. */
 static enum ash_status find_kernels(const struct ash_config *config, struct findings *findings)
 {
-    struct ash_device_info cpu;
-    int count;
-    ASH_TRY(ash_driver_cpu.probe(findings->topology, &cpu, 1, &count));
-    ASH_TRY(ash_ranking_create(cpu.name, config->cache_dir, &findings->ranking));
     ASH_TRY(ash_table_create(
         kernel_columns, sizeof kernel_columns / sizeof *kernel_columns, &findings->kernels));
-    const struct ash_ranked *item = findings->ranking->item, *end = item + findings->ranking->count;
-    for (const struct ash_ranked *at = item; at < end; at++)
-        add_kernel(findings->kernels, findings->ranking, at);
+    findings->ranks.add = add_kernel;
+    findings->ranks.context = findings->kernels;
+    for (int i = 0; i < findings->found.count; i++) {
+        const struct ash_device_info *info = &findings->found.info[i];
+        if (info->usable && info->driver->rank)
+            return info->driver->rank(info, config, &findings->ranks);
+    }
     return ASH_OK;
 }
 
@@ -177,10 +128,14 @@ static enum ash_status find(const struct ash_cli *cli, struct findings *findings
     ash_cpu_describe(ash_cpu_features(), findings->features, sizeof findings->features);
     findings->usable_cpus = ash_affinity_usable();
     ASH_TRY(ash_devices_configure(&cli->config));
-    ASH_TRY(find_devices(findings));
+    ASH_TRY(ash_info_find_devices(findings->topology, &findings->found));
+    ASH_TRY(ash_info_devices(&findings->found, findings->topology, &findings->devices));
     if (cli->config.kernels != ASH_KERNELS_LISTED)
         ASH_TRY(find_kernels(&cli->config, findings));
-    return chosen->measure ? measure(cli->config.threads, findings) : ASH_OK;
+    if (!chosen->measure)
+        return ASH_OK;
+    ASH_TRY(measure(cli->config.threads, findings));
+    return ash_info_transfers(&findings->found, &cli->config, &findings->transfers);
 }
 
 static void forget(struct findings *findings)
@@ -190,7 +145,8 @@ static void forget(struct findings *findings)
     ash_table_destroy(findings->devices);
     ash_table_destroy(findings->measured);
     ash_table_destroy(findings->kernels);
-    ash_free(findings->ranking);
+    ash_table_destroy(findings->transfers);
+    ash_free(findings->found.info);
 }
 
 static enum ash_status print_text(const struct findings *findings)
@@ -205,14 +161,18 @@ static enum ash_status print_text(const struct findings *findings)
             findings->usable_cpus);
         ASH_TRY(ash_table_print(findings->devices, stdout));
     }
-    if (findings->ranking) {
-        printf("\nKernels: %s\n", findings->ranking->how);
-        if (findings->ranking->count > 0)
+    if (findings->ranks.how[0]) {
+        printf("\nKernels: %s\n", findings->ranks.how);
+        if (findings->ranks.count > 0)
             ASH_TRY(ash_table_print(findings->kernels, stdout));
     }
     if (findings->measured) {
         putchar('\n');
         ASH_TRY(ash_table_print(findings->measured, stdout));
+    }
+    if (findings->transfers) {
+        printf("\nCopies between the host's memory and each device's:\n");
+        ASH_TRY(ash_table_print(findings->transfers, stdout));
     }
     return ASH_OK;
 }
@@ -234,13 +194,15 @@ static enum ash_status print_json(const struct findings *findings)
         good = good && put(object, "instruction_sets", json_string(findings->features)) &&
                put(object, "usable_cpus", json_integer(findings->usable_cpus)) &&
                put(object, "devices", ash_table_json(findings->devices));
-    if (findings->ranking)
+    if (findings->ranks.how[0])
         good = good &&
                put(object, "kernels_how",
-                   ash_json_text(findings->ranking->how, strlen(findings->ranking->how))) &&
+                   ash_json_text(findings->ranks.how, strlen(findings->ranks.how))) &&
                put(object, "kernels", ash_table_json(findings->kernels));
     if (findings->measured)
         good = good && put(object, "measured", ash_table_json(findings->measured));
+    if (findings->transfers)
+        good = good && put(object, "transfers", ash_table_json(findings->transfers));
     enum ash_status status = ash_json_print(good ? object : NULL, stdout);
     json_decref(object);
     return status;
@@ -281,7 +243,9 @@ static const struct ash_option options[] = {
         .help = "draw the machine into an SVG file instead" },
     { .name = "measure",
         .offset = offsetof(struct options, measure),
-        .help = "measure memory bandwidth and peak arithmetic, with one thread and with all" },
+        .help =
+            "measure memory bandwidth and peak arithmetic, with one thread and with all, and how fast and how "
+            "late copies to each device are" },
     { .name = "machine",
         .type = ASH_OPTION_FILE,
         .offset = offsetof(struct options, machine),
