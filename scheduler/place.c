@@ -245,6 +245,14 @@ static enum ash_status simulate(
     return status;
 }
 
+static enum ash_status solve(struct building *b, const int32_t *device, struct ash_schedule *out)
+{
+    if (device)
+        return simulate(b, device, out);
+    return b->options->heft ? ash_schedule_heft(&b->problem, out)
+                            : ash_schedule_find(&b->problem, b->options->effort, out);
+}
+
 /* The schedule that is found, or that of `device`. */
 static enum ash_status schedule(
     struct building *b, const int32_t *device, struct ash_placement *out)
@@ -258,8 +266,7 @@ static enum ash_status schedule(
     if (!placement.device || !placement.used_bytes || !placement.busy_s)
         status = ash_fail_memory((size_t)b->problem.tasks * sizeof(int32_t), "a placement");
     if (status == ASH_OK)
-        status = device ? simulate(b, device, &placement.schedule)
-                        : ash_schedule_find(&b->problem, b->options->effort, &placement.schedule);
+        status = solve(b, device, &placement.schedule);
     if (status == ASH_OK)
         status = add_up(b, &placement);
     if (status == ASH_OK)

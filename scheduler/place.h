@@ -28,6 +28,7 @@ struct ash_place_options {
     void *context;
     bool unlimited; /* as if every device had memory enough */
     int effort;     /* as of ash_schedule_find() */
+    bool heft;      /* plain HEFT instead, for comparison */
 };
 
 /* Errors as ash_schedule_find(), with the names of nodes and devices. The caller ends *out. */

@@ -176,6 +176,12 @@ Test(machines, hold_a_small_model_no_slower_than_their_best_device)
         cr_assert_eq(ash_place_find(graph, &machine, &options, &placement), ASH_OK, "%s: %s",
             machines[i], ash_error());
         expect_good(machines[i], graph, &machine, &placement);
+        options.heft = true;
+        struct ash_placement heft;
+        cr_assert_eq(ash_place_find(graph, &machine, &options, &heft), ASH_OK, "%s", ash_error());
+        cr_expect_leq(placement.schedule.makespan_s, 1.05 * heft.schedule.makespan_s, "%s: HEFT %g",
+            machines[i], heft.schedule.makespan_s);
+        ash_placement_finish(&heft);
         ash_placement_finish(&placement);
         ash_machine_finish(&machine);
     }

@@ -21,13 +21,12 @@ struct prediction {
     double prefill_s;
 };
 
-/* As --split says, else what should be fastest, whatever little it gains. */
+/* As --split says, else as the program would there: on several devices only if that gains a tenth. */
 static enum ash_status place(struct prediction *p, const struct ash_place_options *options)
 {
     struct ash_placing placing = ash_model_placing(p->model);
     struct ash_split_setting setting;
     struct ash_placement *placement = &p->placed.placement;
-    placing.worth = 1;
     ASH_TRY(ash_split_read(
         p->model->runtime->config.split, p->machine->devices, placing.shape->layers, &setting));
     if (setting.numbers == 0)
@@ -61,12 +60,33 @@ static const struct ash_column columns[] = {
     { "OPERATORS", "operators", ASH_ALIGN_RIGHT },
     { "FIRST", "first", ASH_ALIGN_LEFT },
     { "LAST", "last", ASH_ALIGN_LEFT },
-    { "HOLDS", "used_bytes", ASH_ALIGN_RIGHT },
+    { "WEIGHTS", "weight_bytes", ASH_ALIGN_RIGHT },
+    { "CACHES", "state_bytes", ASH_ALIGN_RIGHT },
     { "OF", "memory_bytes", ASH_ALIGN_RIGHT },
     { "BUSY MS A TOKEN", "busy_ms", ASH_ALIGN_RIGHT },
 };
 
-static void add_row(struct ash_table *table, const struct prediction *p, int32_t index)
+/* What of a kind the operators of a device read; each value once, by `seen` [value]. */
+static uint64_t held_bytes(
+    const struct prediction *p, int32_t index, enum ash_value_kind kind, bool *seen)
+{
+    const struct ash_graph *graph = p->placed.graph;
+    uint64_t sum = 0;
+    memset(seen, 0, (size_t)ash_graph_values(graph) * sizeof *seen);
+    for (int32_t n = 0; n < ash_graph_nodes(graph); n++) {
+        const struct ash_graph_node *node = ash_graph_node_at(graph, n);
+        for (int i = 0; i < ASH_MAX_INPUTS && p->placed.placement.device[n] == index; i++) {
+            ash_value in = node->in[i];
+            if (in == ASH_NO_VALUE || seen[in] || ash_graph_value_at(graph, in)->kind != kind)
+                continue;
+            sum += ash_tensor_bytes(&ash_graph_value_at(graph, in)->tensor);
+            seen[in] = true;
+        }
+    }
+    return sum;
+}
+
+static void add_row(struct ash_table *table, const struct prediction *p, int32_t index, bool *seen)
 {
     const struct ash_machine_device *device = &p->machine->device[index];
     const char *first = NULL, *last = NULL;
@@ -87,7 +107,8 @@ static void add_row(struct ash_table *table, const struct prediction *p, int32_t
     ash_table_integer(table, operators);
     ash_table_text(table, first);
     ash_table_text(table, last);
-    ash_table_bytes(table, (uint64_t)p->placed.placement.used_bytes[index]);
+    ash_table_bytes(table, held_bytes(p, index, ASH_VALUE_WEIGHT, seen));
+    ash_table_bytes(table, held_bytes(p, index, ASH_VALUE_STATE, seen));
     ash_table_bytes(table, (uint64_t)device->memory_bytes);
     ash_table_real(table, p->placed.placement.busy_s[index] * 1e3, 3);
 }
@@ -95,7 +116,14 @@ static void add_row(struct ash_table *table, const struct prediction *p, int32_t
 static enum ash_status print(const struct prediction *p, const struct ash_table *table)
 {
     const struct ash_schedule *schedule = &p->placed.placement.schedule;
-    printf("%s on %d devices, by %s\n\n", p->name, p->machine->devices, schedule->strategy);
+    int32_t used = 0;
+    for (int32_t i = 0; i < p->machine->devices; i++)
+        used += p->placed.placement.used_bytes[i] > 0;
+    printf("%s on %d of %d device%s", p->name, used, p->machine->devices,
+        p->machine->devices == 1 ? "" : "s");
+    if (used > 1)
+        printf(", by %s", schedule->strategy);
+    printf("\n\n");
     ASH_TRY(ash_table_print(table, stdout));
     printf("\ndecoding after %d positions: %.1f tokens/s (%.3f ms, of them %.3f transfers that "
            "nothing hides)\n",
@@ -121,11 +149,18 @@ static enum ash_status print_json(const struct prediction *p, const struct ash_t
 static enum ash_status show(const struct prediction *p, bool json)
 {
     struct ash_table *table;
-    ASH_TRY(ash_table_create(columns, sizeof columns / sizeof *columns, &table));
-    for (int32_t i = 0; i < p->machine->devices; i++)
-        add_row(table, p, i);
-    enum ash_status status = json ? print_json(p, table) : print(p, table);
-    ash_table_destroy(table);
+    size_t values = (size_t)ash_graph_values(p->placed.graph);
+    bool *seen = ash_alloc_array(values, sizeof *seen);
+    if (!seen)
+        return ash_fail_memory(values * sizeof *seen, "a table of devices");
+    enum ash_status status = ash_table_create(columns, sizeof columns / sizeof *columns, &table);
+    if (status == ASH_OK) {
+        for (int32_t i = 0; i < p->machine->devices; i++)
+            add_row(table, p, i, seen);
+        status = json ? print_json(p, table) : print(p, table);
+        ash_table_destroy(table);
+    }
+    ash_free(seen);
     return status;
 }
 
