@@ -148,6 +148,10 @@ Test(hip, an_architecture_is_found_wherever_it_stands)
         { "gfx90A\0", 7, NULL },
         { "gfx123456789abcdef\0", 19, NULL },
         { "gfgfx942\0", 9, "gfx942" },
+        { "sm_80", 6, "sm_80" },
+        { "sm_120\0sm_120", 14, "sm_120" },
+        { "sm_8\0", 6, NULL },
+        { "sm_80\0gfx906", 13, NULL },
         { "gfx", 3, NULL },
         { "", 0, NULL },
     };

@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!hip_arch_find(data, size, arch))
         return 0;
     size_t length = strnlen(arch, sizeof arch);
-    if (length == sizeof arch || strncmp(arch, "gfx", 3) != 0 ||
+    if (length == sizeof arch || (strncmp(arch, "gfx", 3) != 0 && strncmp(arch, "sm_", 3) != 0) ||
         strspn(arch + 3, "0123456789abcdef") != length - 3 || !memmem(data, size, arch, length))
         abort();
     (void)hip_object_find(arch);

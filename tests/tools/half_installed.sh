@@ -9,7 +9,8 @@ scratch=$(mktemp -d /tmp/ashlar-XXXXXX)
 trap 'rm -rf "$scratch"' EXIT
 export HOME=$scratch XDG_CONFIG_HOME=$scratch/config
 unset XDG_DATA_HOME XDG_CACHE_HOME
-names=(libOpenCL.so libOpenCL.so.1 libamdhip64.so libamdhip64.so.5 libamdhip64.so.6 libamdhip64.so.7)
+names=(libOpenCL.so libOpenCL.so.1 libamdhip64.so libamdhip64.so.5 libamdhip64.so.6 libamdhip64.so.7
+    libcuda.so.1)
 whole=$(ldconfig -p | sed -n 's/.*libm\.so\.6 .*=> //p' | head -n 1) # any library
 size=$(stat -Lc %s "$whole")
 failed=0
