@@ -13,7 +13,8 @@
  *
  * Rows of work are output columns n, for all T tokens at once: a weight is read from memory once,
  * whatever T. Every kernel packs w (kernels/README.md has the layouts). An element's reduction runs
- * through K in ascending order, in blocks of 32 (of 64 for F32, F16, BF16), and the addend comes last; so it has the same bits for any T, any split into rows, and on any of the
- * instruction sets.
+ * through K in ascending order, in blocks of 32 (of 64 for F32, F16, BF16), and the addend comes last; so it
+ * has the same bits for any T and any split into rows, and on all instruction sets but for amxbf16, which
+ * rounds weights and x.
  */
 extern const struct ash_op ash_op_matmul;

@@ -4,9 +4,10 @@
 #include <stdint.h>
 
 /*
- * A test double of libamdhip64.so, and of libcuda.so.1 (cuda_double/): cards in this process's memory, on which a thread a stream runs the
- * portable kernels compiled as C of the host. It refuses what a card refuses (memory of another
- * device, code for another instruction set, entry points that the object has not) and breaks when told to.
+ * A test double of libamdhip64.so, and of libcuda.so.1 (cuda_double/): cards in this process's memory, on
+ * which a thread a stream runs the portable kernels compiled as C of the host. It refuses what a card refuses
+ * (memory of another device, code for another instruction set, entry points that the object has not) and
+ * breaks when told to.
  *
  * HIP_DOUBLE_DEVICES=N   how many cards, 2 unless said
  * HIP_DOUBLE_MEMORY=MIB  of each, 4096 unless said
