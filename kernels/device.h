@@ -108,7 +108,8 @@ typedef u32 u32x4 __attribute__((ext_vector_type(4)));
 #define AS_U32(value) __builtin_bit_cast(u32, (f32)(value))
 #else /* CUDA as clang has it, likewise without a header or a library */
 #define DEV                      static __attribute__((device, always_inline))
-#define __launch_bounds__(items) __attribute__((launch_bounds(items, 2)))
+#define KERNEL_GROUPS            2 /* that are to share a multiprocessor at the least */
+#define __launch_bounds__(items) __attribute__((launch_bounds(items, KERNEL_GROUPS)))
 typedef u32 u32x4 __attribute__((ext_vector_type(4)));
 #define LID                      ((i32)__nvvm_read_ptx_sreg_tid_x())
 #define GID                      ((i32)__nvvm_read_ptx_sreg_ctaid_x())

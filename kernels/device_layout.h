@@ -70,8 +70,15 @@ struct ash_device_args {
 #define CACHE_F16  1
 #define CACHE_Q8_0 4
 
-/* The size of a tile of matmul.cl's many tokens. */
-#define MATMUL_TILE 64
+/* Kinds of matrix cores (device_matrix.h). */
+#define MATRIX_MFMA   1 /* AMD's CDNA, from gfx90a on */
+#define MATRIX_WMMA   2 /* RDNA 3 */
+#define MATRIX_WMMA12 3 /* RDNA 4 */
+#define MATRIX_MMA    4 /* NVIDIA's, from compute capability 8.0 on */
+
+/* The sizes of a tile of many tokens of matmul.cl and matmul_matrix.cl, and of the latter's larger one. */
+#define MATMUL_TILE      64
+#define MATMUL_WIDE_TILE 128
 
 /* attention.cl: the queries of a group; the positions of a part, and how its scratch begins, as attention.h
  * has both. */

@@ -67,17 +67,35 @@ DEV void weight_step(GLOBAL const u8 *group, i32 steps, i32 step, i32 row, f32 *
     }
 }
 
-/* Elements 8 part .. 8 part + 7 of a step, part 0 .. 3. */
-DEV void weight_eight(GLOBAL const u8 *group, i32 steps, i32 step, i32 row, i32 part, f32 *out)
+/* A quarter of a step and row as it lies: elements 8 part .. 8 part + 7, part 0 .. 3. */
+struct weight_part {
+    u32 word[WEIGHT_WORDS / 4];
+    struct weight_factors factors;
+};
+
+DEV void weight_read(
+    GLOBAL const u8 *group, i32 steps, i32 step, i32 row, i32 part, struct weight_part *out)
 {
-    struct weight_factors factors = weight_factors(group, steps, step, row);
+    out->factors = weight_factors(group, steps, step, row);
     UNROLL for (i32 i = 0; i < WEIGHT_WORDS / 4; i++)
     {
         i32 word = part * (WEIGHT_WORDS / 4) + i;
         i32 slab = (step * WEIGHT_SLABS(WEIGHT) + word / 4) * WEIGHT_GROUP + row;
-        weight_decode(((GLOBAL const u32 *)(GLOBAL const void *)group)[slab * 4 + word % 4],
-            factors, out + i * WEIGHT_RUN);
+        out->word[i] = ((GLOBAL const u32 *)(GLOBAL const void *)group)[slab * 4 + word % 4];
     }
+}
+
+DEV void weight_part_decode(const struct weight_part *part, f32 *out)
+{
+    UNROLL for (i32 i = 0; i < WEIGHT_WORDS / 4; i++)
+        weight_decode(part->word[i], part->factors, out + i * WEIGHT_RUN);
+}
+
+DEV void weight_eight(GLOBAL const u8 *group, i32 steps, i32 step, i32 row, i32 part, f32 *out)
+{
+    struct weight_part read;
+    weight_read(group, steps, step, row, part, &read);
+    weight_part_decode(&read, out);
 }
 
 /* Element `column` of a row as a file has it. */

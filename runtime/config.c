@@ -86,8 +86,8 @@ static const struct ash_setting settings[] = {
         .help = "worker threads; 0 takes one for every processor this process may use" },
     { CHOICE(kernels), .choices = kernel_choices, .fallback = "measured", .unit = "HOW",
         .help =
-            "which CPU kernels to take: the fastest for prompts and for answers as measured on this machine, "
-            "or as listed, the same for both" },
+            "which kernels to take: the fastest for prompts and for answers, the processor's as measured on "
+            "this machine, or as listed, the same for both" },
     { INTEGER(context), .letter = 'c', .least = 0, .most = 16777216, .fallback = "0",
         .unit = "TOKENS",
         .help = "longest sequence, prompt and answer together; 0 takes the model's own" },

@@ -21,18 +21,31 @@ static void describe(struct ash_device_loaded *loaded)
     loaded->base.layout = op->layout;
 }
 
+/* Fills out->op and out->variant; false if there is no kernel. */
+static bool choose(const struct ash_op *op, int matrix, struct ash_device_loaded *out)
+{
+    const struct ash_args *args = &out->args;
+    const bool cores =
+        args->prompts && matrix && op == ash_device_matrix.op && ash_device_matrix.accepts(args);
+    out->op = cores ? &ash_device_matrix : ash_device_op_find(op);
+    if (!out->op || !out->op->accepts(args))
+        return false;
+    if (cores)
+        ash_device_matrix_choose(args, matrix, &out->variant);
+    else
+        out->op->choose(args, &out->variant);
+    return true;
+}
+
 enum ash_status ash_device_loaded_init(
-    const struct ash_op *op, const struct ash_args *args, struct ash_device_loaded *out)
+    const struct ash_op *op, const struct ash_args *args, int matrix, struct ash_device_loaded *out)
 {
     struct ash_tensor result;
     ASH_TRY(ash_op_infer(op, args, &result));
-    const struct ash_device_op *found = ash_device_op_find(op);
-    if (!found || (result.rank && result.type != args->out.type) || !found->accepts(args))
+    out->args = *args;
+    if ((result.rank && result.type != args->out.type) || !choose(op, matrix, out))
         return ash_fail(
             ASH_ERR_UNSUPPORTED, "%s: there is no kernel for devices of these types", op->name);
-    out->op = found;
-    out->args = *args;
-    found->choose(args, &out->variant);
     if (!out->variant.name[0])
         snprintf(out->variant.name, sizeof out->variant.name, "%s", op->name);
     describe(out);

@@ -17,10 +17,11 @@ struct ash_device_loaded {
     void *table;                       /* its packed input, where the step has none */
 };
 
-/* Fills *out with what needs no device. ASH_ERR_UNSUPPORTED where no device runs `op` on these types; or
+/* Fills *out with what needs no device; prompts take the matrix cores of that kind (0 = none), where there is a
+ * kernel for them. ASH_ERR_UNSUPPORTED where no device runs `op` on these types; or
  * what its infer() says. */
-enum ash_status ash_device_loaded_init(
-    const struct ash_op *op, const struct ash_args *args, struct ash_device_loaded *out);
+enum ash_status ash_device_loaded_init(const struct ash_op *op, const struct ash_args *args,
+    int matrix, struct ash_device_loaded *out);
 
 /* Whether its packed input is left out, so that the driver has to make one: a table of params alone. */
 bool ash_device_needs_table(const struct ash_device_loaded *loaded);

@@ -156,6 +156,72 @@ const struct ash_device_op ash_device_matmul = {
     .bind = bind_matmul,
 };
 
+/* ---- Matmul by matrix cores ---- */
+
+enum { WIDE_GROUPS = 96 }; /* of the larger tile, so many that a card's compute units have work */
+
+/* F32 stays F32: whoever keeps weights in that wants it. */
+static bool accepts_matrix(const struct ash_args *args)
+{
+    return accepts_matmul(args) && args->in[1].type != ASH_F32 &&
+           args->in[0].dim[1] % WEIGHT_STEP == 0;
+}
+
+static void bind_matrix(const struct ash_args *args, struct ash_device_call *out)
+{
+    int64_t tokens = args->out.dim[0], rows = args->out.dim[1];
+    int64_t wide = divided(rows, MATMUL_WIDE_TILE) * divided(tokens, MATMUL_WIDE_TILE);
+    bind_matmul(args, out);
+    out->entry = tokens > MATMUL_TILE && wide >= WIDE_GROUPS;
+    out->groups = out->entry ? wide : divided(rows, MATMUL_TILE) * divided(tokens, MATMUL_TILE);
+}
+
+/* As `layout`, and how far its results are from the reference's: as those of the processor's kernel that
+ * rounds likewise. */
+static const struct ash_kernel matrix_layout = {
+    .name = "device matrix", .tolerance = 0.3, .rounds_to = ASH_BF16
+};
+
+static const char *const matrix_names[] = {
+    [MATRIX_MFMA] = "mfma", [MATRIX_WMMA] = "wmma", [MATRIX_WMMA12] = "wmma12", [MATRIX_MMA] = "mma"
+};
+enum { MATRIX_KINDS = sizeof matrix_names / sizeof *matrix_names };
+
+const char *ash_device_matrix_name(int kind)
+{
+    return kind > 0 && kind < MATRIX_KINDS ? matrix_names[kind] : NULL;
+}
+
+int ash_device_matrix_find(const char *name)
+{
+    int kind = MATRIX_KINDS - 1;
+    while (kind > 0 && strcmp(matrix_names[kind], name) != 0)
+        kind--;
+    return kind;
+}
+
+void ash_device_matrix_choose(const struct ash_args *args, int kind, struct ash_device_variant *out)
+{
+    char name[32];
+    snprintf(name, sizeof name, "matmul-%s", matrix_names[kind]);
+    name_variant(name, &args->in[1], out);
+    size_t used = strlen(out->options);
+    snprintf(out->options + used, sizeof out->options - used, " -DMATRIX=%d", kind);
+}
+
+const struct ash_device_op ash_device_matrix = {
+    .op = &ash_op_matmul,
+    .source = ash_source_matmul_matrix,
+    .entries = (const char *const[]){ "matmul_matrix", "matmul_matrix_wide", NULL },
+    .accepts = accepts_matrix,
+    .packed_input = 1,
+    .pieces = count_groups,
+    .piece_bytes = group_bytes,
+    .pack = pack_matmul,
+    .layout = &matrix_layout,
+    .bind = bind_matrix,
+};
+
 /* ---- Embedding ---- */
 
 static bool accepts_embedding(const struct ash_args *args)
@@ -170,7 +236,8 @@ static void choose_embedding(const struct ash_args *args, struct ash_device_vari
 
 static void bind_embedding(const struct ash_args *args, struct ash_device_call *out)
 {
-    assert(!args->in[0].layout || args->in[0].layout == &layout);
+    assert(!args->in[0].layout || args->in[0].layout == &layout ||
+           args->in[0].layout == &matrix_layout);
     *out = (struct ash_device_call){ .groups = args->out.dim[0],
         .args = { .tokens = args->batch->tokens,
             .columns = (int)args->in[0].dim[1],

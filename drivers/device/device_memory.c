@@ -153,7 +153,7 @@ static enum ash_status make_table(struct ash_device_queue *queue, struct ash_dev
 static enum ash_status load(struct ash_device_queue *queue, const struct ash_op *op,
     const struct ash_args *args, struct ash_device_loaded *loaded)
 {
-    ASH_TRY(ash_device_loaded_init(op, args, loaded));
+    ASH_TRY(ash_device_loaded_init(op, args, queue->matrix, loaded));
     ASH_TRY(ash_device_begin(queue, NULL, 0));
     ASH_TRY(queue->calls->find(queue, loaded));
     return ash_device_needs_table(loaded) ? make_table(queue, loaded) : ASH_OK;
@@ -165,10 +165,15 @@ enum ash_status ash_device_load(struct ash_device *device, const struct ash_op *
     struct ash_device_loaded *loaded = ash_alloc_zero(sizeof *loaded);
     if (!loaded)
         return ash_fail_memory(sizeof *loaded, "a kernel");
-    enum ash_status status = load((struct ash_device_queue *)device, op, args, loaded);
+    struct ash_device_queue *queue = (struct ash_device_queue *)device;
+    enum ash_status status = load(queue, op, args, loaded);
     if (status != ASH_OK) {
+        const bool cores = loaded->op == &ash_device_matrix;
         ash_device_unload(device, &loaded->base);
-        return status;
+        if (status != ASH_ERR_DEVICE || !cores || queue->lost)
+            return status;
+        queue->matrix = 0; /* its compiler does not know them, after all */
+        return ash_device_load(device, op, args, out);
     }
     *out = &loaded->base;
     return ASH_OK;

@@ -26,6 +26,7 @@ const unsigned char *const ash_device_prelude[] = {
     ash_source_device_math,
     ash_source_device_weight,
     ash_source_device_cache,
+    ash_source_device_matrix,
     NULL,
 };
 

@@ -55,6 +55,19 @@ struct ash_device_op {
 /* NULL if no device runs it. */
 const struct ash_device_op *ash_device_op_find(const struct ash_op *op);
 
+/*
+ * Matrix cores, by MATRIX_* of kernels/device_layout.h: the word that programs for them have in their names
+ * ("mfma"; NULL = there is no such kind), and which kind that is (0 = none).
+ */
+const char *ash_device_matrix_name(int kind);
+int ash_device_matrix_find(const char *name);
+
+/* The matmul on such cores, which rounds to BF16: for prompts. It has the other one's layout of weights, and in
+ * place of its own choose() one that is told the kind. */
+extern const struct ash_device_op ash_device_matrix;
+void ash_device_matrix_choose(
+    const struct ash_args *args, int kind, struct ash_device_variant *out);
+
 /* What every source begins with, in this order; ends with NULL. */
 extern const unsigned char *const ash_device_prelude[];
 

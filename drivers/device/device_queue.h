@@ -69,10 +69,12 @@ struct ash_device_calls {
 
 enum { DEVICE_RING = 64 };
 
-/* A device in use. Drivers put this first in a struct of their own, and fill base and calls. */
+/* A device in use. Drivers put this first in a struct of their own, and fill base, calls and
+ * matrix. */
 struct ash_device_queue {
     struct ash_device base;
     const struct ash_device_calls *calls;
+    int matrix; /* MATRIX_*: the matrix cores that prompts take; 0 = none */
     bool lost;
     uint64_t queued;         /* the timeline */
     uint64_t waited;         /* of that, what has happened for sure */

@@ -3,8 +3,10 @@
 
 #include "drivers/hip/hip_arch.h"
 #include "drivers/hip/hip_internal.h"
+#include "runtime/config.h"
 #include "runtime/memory.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* ---- Taking a device into use ---- */
@@ -33,7 +35,21 @@ static enum ash_status load_module(struct hip_device *device, const struct hip_o
     return ash_fail_in(hip_check(device, code, "take its kernels"), "kernels for %s", object->arch);
 }
 
-static enum ash_status open_device(struct hip_device *device)
+/* Which matrix cores the card's kernels were built for: the entry points are there, or they are not. */
+static int find_matrix(const struct hip_device *device)
+{
+    int kind = 1;
+    for (const char *name; (name = ash_device_matrix_name(kind)); kind++) {
+        struct hip_function *function;
+        char entry[96];
+        snprintf(entry, sizeof entry, "matmul_%s_q4_0_matmul_matrix", name);
+        if (device->api.ModuleGetFunction(&function, device->module, entry) == HIP_SUCCESS)
+            return kind;
+    }
+    return 0;
+}
+
+static enum ash_status open_device(struct hip_device *device, const struct ash_config *config)
 {
     const struct hip_api *api = &device->api;
     const struct hip_object *object = NULL;
@@ -42,7 +58,10 @@ static enum ash_status open_device(struct hip_device *device)
     ASH_TRY(ash_device_begin(&device->queue, NULL, 0));
     ASH_TRY(hip_check(
         device, api->StreamCreateWithFlags(&device->stream, HIP_STREAM_NON_BLOCKING), "take work"));
-    return load_module(device, object);
+    ASH_TRY(load_module(device, object));
+    if (!config || config->kernels != ASH_KERNELS_LISTED)
+        device->queue.matrix = find_matrix(device);
+    return ASH_OK;
 }
 
 static void hip_close(struct ash_device *device)
@@ -63,13 +82,12 @@ static void hip_close(struct ash_device *device)
 static enum ash_status hip_open(
     const struct ash_device_info *info, const struct ash_config *config, struct ash_device **out)
 {
-    (void)config;
     struct hip_device *device = ash_alloc_zero(sizeof *device);
     if (!device)
         return ash_fail_memory(sizeof *device, "a device");
     device->queue.base = (struct ash_device){ .driver = &ash_driver_hip, .info = *info };
     device->queue.calls = &hip_calls;
-    enum ash_status status = open_device(device);
+    enum ash_status status = open_device(device, config);
     if (status != ASH_OK) {
         hip_close(&device->queue.base);
         return status;

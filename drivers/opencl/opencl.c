@@ -6,6 +6,7 @@
 #include "runtime/memory.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- Taking a device into use ---- */
@@ -101,12 +102,31 @@ static enum ash_status find_folders(struct opencl_device *device, const struct a
     return device->kernel_dir || device->cache_dir ? ASH_OK : ash_fail_memory(256, "a path");
 }
 
-static enum ash_status open_device(struct opencl_device *device, const struct ash_config *config)
+enum {
+    CL_NVIDIA_CAPABILITY_MAJOR = 0x4000,
+    LEAST_CAPABILITY = 8
+}; /* of cl_nv_device_attribute_query */
+
+/* The matrix cores that prompts take: NVIDIA's; for tests those that ASHLAR_OPENCL_MATRIX names, emulated. */
+static void find_matrix(struct opencl_device *device, const struct ash_config *config)
 {
-    ASH_TRY(opencl_api_open(NULL, &device->api));
-    ASH_TRY(find_entry(device));
-    identify(device);
-    ASH_TRY(make_queue(device));
+    const char *named = getenv("ASHLAR_OPENCL_MATRIX");
+    char vendor[64];
+    if (device->kernel_dir || (config && config->kernels == ASH_KERNELS_LISTED))
+        return;
+    opencl_device_text(&device->api, device->entry.id, CL_DEVICE_VENDOR, vendor, sizeof vendor);
+    if (named) {
+        device->queue.matrix = ash_device_matrix_find(named);
+    } else if (strstr(vendor, "NVIDIA") && opencl_device_number(&device->api, device->entry.id,
+                                               CL_NVIDIA_CAPABILITY_MAJOR) >= LEAST_CAPABILITY) {
+        device->queue.matrix = MATRIX_MMA;
+        strncat(device->options, " -DMATRIX_NATIVE",
+            sizeof device->options - strlen(device->options) - 1);
+    }
+}
+
+static enum ash_status find_sources(struct opencl_device *device, const struct ash_config *config)
+{
     if (config)
         return find_folders(device, config);
     struct ash_config defaults;
@@ -114,6 +134,17 @@ static enum ash_status open_device(struct opencl_device *device, const struct as
     enum ash_status status = find_folders(device, &defaults);
     ash_config_finish(&defaults);
     return status;
+}
+
+static enum ash_status open_device(struct opencl_device *device, const struct ash_config *config)
+{
+    ASH_TRY(opencl_api_open(NULL, &device->api));
+    ASH_TRY(find_entry(device));
+    identify(device);
+    ASH_TRY(make_queue(device));
+    ASH_TRY(find_sources(device, config));
+    find_matrix(device, config);
+    return ASH_OK;
 }
 
 static void opencl_close(struct ash_device *device)

@@ -12,8 +12,8 @@ hip="clang -x hip -nogpuinc -nogpulib --cuda-device-only --offload-arch=gfx906 -
 cuda="clang -x cuda -nocudainc -nocudalib --cuda-device-only -Xclang -target-feature -Xclang +ptx60 --offload-arch=sm_70 -O1 -S -o /dev/null"
 command -v clang >/dev/null || hip=
 for source in kernels/*/*.cl; do
-    for variant in "-DWEIGHT=0 -DCACHE=0 -DLANES=1" "-DWEIGHT=1 -DCACHE=1 -DLANES=2" \
-        "-DWEIGHT=4 -DCACHE=4 -DLANES=4" "-DWEIGHT=6 -DCACHE=1 -DLANES=16"; do
+    for variant in "-DWEIGHT=0 -DCACHE=0 -DLANES=1 -DMATRIX=1" "-DWEIGHT=1 -DCACHE=1 -DLANES=2 -DMATRIX=2" \
+        "-DWEIGHT=4 -DCACHE=4 -DLANES=4 -DMATRIX=3" "-DWEIGHT=6 -DCACHE=1 -DLANES=16 -DMATRIX=4"; do
         count=$((count + 1))
         # shellcheck disable=SC2086 # several words each
         "$@" -std=gnu2x -Wall -Wextra -Werror -Wno-unused-function -Wno-unused-parameter -I. $variant \

@@ -16,12 +16,15 @@ echo "$library" >"$folder/oclgrind.icd"
 # As the program `oclgrind` sets them, which would preload a loader of its own besides.
 export OCL_ICD_VENDORS="$folder" XDG_CACHE_HOME="$folder"
 export OCLGRIND_CHECK_API=1 OCLGRIND_DATA_RACES=1 OCLGRIND_LOG="$folder/log"
-export ASHLAR_TEST_QUICK=opencl
+export OCLGRIND_LOCAL_MEM_SIZE=65536 # of a device; it adds up what all kernels of a program have
+export ASHLAR_TEST_QUICK=opencl ASHLAR_OPENCL_MATRIX=mma
 "$1" --filter 'operators/*' 2>"$folder/output"
 status=$?
 cat "$folder/output"
 # `grep` finds nothing to run on where a test could not open the device.
-grep -q 'matmul on opencl:0: [1-9]' "$folder/output" || { echo "no case was run" && exit 1; }
+for ran in 'cases,' 'cases on matrix cores'; do
+    grep -q "matmul on opencl:0: [1-9][0-9]* $ran" "$folder/output" || { echo "no $ran" && exit 1; }
+done
 if [ -s "$folder/log" ]; then
     echo "oclgrind found:"
     head -n 60 "$folder/log"

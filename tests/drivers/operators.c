@@ -9,13 +9,14 @@
  * its own: the others run the same ones, the processor's kernels have a test of their own (tests/kernels),
  * and null runs references. Those get every case once.
  *
- * ASHLAR_TEST_QUICK names one driver and asks for small cases with plain numbers alone: a device that is
- * interpreted (oclgrind) takes minutes for what others do in a millisecond.
+ * ASHLAR_TEST_DRIVER names one driver; ASHLAR_TEST_QUICK likewise, and asks for small cases with plain numbers
+ * alone: a device that is interpreted (oclgrind) takes minutes for what others do in a millisecond.
  */
 #include "drivers/cpu/cpu.h"
 #include "drivers/drivers.h"
 #include "drivers/null/null.h"
 #include "kernels/attention/attention.h"
+#include "kernels/matmul/matmul.h"
 #include "kernels/topk/topk.h"
 #include "tests/support/check_internal.h"
 
@@ -29,6 +30,9 @@ enum {
     MOST_QUICK_ATTENTION_FLOPS = 600000,
     MOST_QUICK_POSITIONS = 5000,
 };
+/* Of K products in one chain of F32. */
+#define LONG_SUM 1e-4
+
 enum { MAX_DEVICES = 16, OFFSET = 64 }; /* no buffer's contents begin where the buffer does */
 
 /* A call of the check engine on a device. */
@@ -81,9 +85,13 @@ static void device_call_finish(struct device_call *on)
     driver->unload(on->device, on->step.loaded);
 }
 
-/* A kernel of the processor may be coarser than its operator, and says so in the operator's table. */
-static double tolerance_of(const struct ash_op *op, const struct ash_loaded *loaded)
+/* A kernel may be coarser than its operator: one of the processor says so in the operator's table, one for
+ * matrix cores where it names the layout of its weights. */
+static double tolerance_of(
+    const struct ash_op *op, const struct ash_loaded *loaded, const struct ash_args *args)
 {
+    if (loaded->layout && loaded->layout->tolerance > 0) /* with BF16 only sums are rounded */
+        return args->in[1].type == ASH_BF16 ? LONG_SUM : loaded->layout->tolerance;
     for (const struct ash_kernel *kernel = op->kernels; kernel && kernel->run; kernel++)
         if (strcmp(kernel->name, loaded->kernel) == 0 && kernel->tolerance > 0)
             return kernel->tolerance;
@@ -98,6 +106,8 @@ static double run_on(
     const struct ash_driver *driver = device->driver;
     struct device_call on = { .device = device };
     struct ash_tensor *out = &on.step.args.out;
+    call->args.prompts =
+        problem->rounded != ASH_F32; /* as their kernels would: nothing is left to round */
     on.step =
         (struct ash_step){ .name = problem->row->name, .op = problem->op, .args = call->args };
     enum ash_status status = driver->load(device, problem->op, &call->args, &on.step.loaded);
@@ -128,7 +138,7 @@ static double run_on(
             copy_now(device, (struct ash_place){ &memory, 0 },
                 input < 0 ? on.step.out : on.step.in[input], memory.size_bytes);
     }
-    double tolerance = tolerance_of(problem->op, on.step.loaded);
+    double tolerance = tolerance_of(problem->op, on.step.loaded, &call->args);
     device_call_finish(&on);
     return tolerance;
 }
@@ -210,18 +220,20 @@ static void check_in_place(
     }
 }
 
-/* Returns whether the device ran the case. */
+/* `rounded`: to what in[0] is, and prompts' kernels are asked for; F32 = answers'. Returns whether the device
+ * ran the case. */
 static bool check_kind(struct ash_device *device, const struct ash_op *op,
-    const struct ash_case *row, const struct kind *kind)
+    const struct ash_case *row, const struct kind *kind, enum ash_type rounded)
 {
     struct problem problem;
     struct call call;
-    problem_init(&problem, op, row, kind, ASH_F32);
+    problem_init(&problem, op, row, kind, rounded);
     struct selection all = selection_all(&problem);
     call_init(&call, &problem, &all, NULL, ASH_F32, 0, 0);
     double tolerance = run_on(device, &problem, &call, -1);
     if (tolerance >= 0) {
-        if (tolerance <= op->tolerance) { /* coarser kernels: tests/kernels, which knows how far */
+        /* Coarser ones of the processor: tests/kernels. */
+        if (tolerance <= op->tolerance || rounded != ASH_F32) {
             struct expected expected;
             expected_init(&expected, &problem, tolerance);
             compare(device, &problem, &call, &expected);
@@ -258,6 +270,56 @@ static bool is_quick(const struct ash_op *op, const struct ash_case *row)
     return passes * cost.flops <= MOST_QUICK_FLOPS && cost.bytes_read <= MOST_QUICK_FLOPS;
 }
 
+/* ---- Matrix cores ---- */
+
+/* Tiles of 128 by 128, some of them cut off, so many that a device takes them. */
+static const struct ash_case wide_cases[] = {
+    { "wide tiles", { { 260, 96 }, { 4100, 96 } }, { ASH_F32, ASH_BF16 } },
+    { "wide tiles of Q4_1", { { 260, 64 }, { 4100, 64 }, { T, 4100 } }, { ASH_F32, ASH_Q4_1 } },
+    { 0 },
+};
+
+/* What the kernel for prompts rounds in[0] to; F32 where they have none of their own. */
+static enum ash_type prompts_round_to(
+    struct ash_device *device, const struct ash_op *op, const struct ash_case *row)
+{
+    struct problem problem;
+    struct call call;
+    struct ash_loaded *loaded;
+    enum ash_type type = ASH_F32;
+    problem_init(&problem, op, row, &check_kinds[0], ASH_F32);
+    struct selection all = selection_all(&problem);
+    call_init(&call, &problem, &all, NULL, ASH_F32, 0, 0);
+    call.args.prompts = true;
+    if (device->driver->load(device, op, &call.args, &loaded) == ASH_OK) {
+        type = loaded->layout ? loaded->layout->rounds_to : ASH_F32;
+        device->driver->unload(device, loaded);
+    }
+    call_finish(&call);
+    problem_finish(&problem);
+    return type;
+}
+
+static void check_prompts(struct ash_device *device, const struct ash_op *op,
+    const struct ash_case *cases, const struct kind *kinds, int count)
+{
+    int ran = 0;
+    for (const struct ash_case *row = cases; row->name; row++) {
+        if (row->expect != ASH_OK || row->bench ||
+            (getenv("ASHLAR_TEST_QUICK") && !is_quick(op, row)))
+            continue;
+        enum ash_type rounded = prompts_round_to(device, op, row);
+        for (int k = 0; rounded != ASH_F32 && k < count; k++)
+            check_kind(device, op, row, &kinds[k], rounded);
+        ran += rounded != ASH_F32;
+    }
+    if (ran > 0)
+        fprintf(stderr, "%s on %s:%d: %d cases on matrix cores\n", op->name, device->driver->name,
+            device->info.index, ran);
+}
+
+/* ---- Every operator on every device ---- */
+
 static bool has_all_kinds(const struct ash_device_info *info)
 {
 #ifdef CHECK_SANITIZED /* it does not look at numbers, nor into a device */
@@ -278,21 +340,26 @@ static void check_operator(
     for (const struct ash_case *row = cases; row->name; row++) {
         if (row->expect != ASH_OK || row->bench || (quick && !is_quick(op, row)))
             continue;
-        bool runs = check_kind(device, op, row, all ? &check_kinds[0] : &plain);
+        bool runs = check_kind(device, op, row, all ? &check_kinds[0] : &plain, ASH_F32);
         for (int k = 1; runs && all && k < check_kind_count; k++)
-            check_kind(device, op, row, &check_kinds[k]);
+            check_kind(device, op, row, &check_kinds[k], ASH_F32);
         ran += runs;
         left_out += !runs;
     }
     fprintf(stderr, "%s on %s:%d: %d cases, %d that it cannot run\n", op->name,
         device->driver->name, device->info.index, ran, left_out);
+    if (op != &ash_op_matmul || device->driver == &ash_driver_cpu)
+        return;
+    check_prompts(device, op, cases, all ? check_kinds : &plain, all ? check_kind_count : 1);
+    check_prompts(device, op, wide_cases, &plain, 1);
 }
 
 static void check_everywhere(const struct ash_op *op, const struct ash_case *cases)
 {
     struct ash_device_info info[MAX_DEVICES];
     int count;
-    const char *only = getenv("ASHLAR_TEST_QUICK");
+    const char *quick = getenv("ASHLAR_TEST_QUICK"),
+               *only = quick ? quick : getenv("ASHLAR_TEST_DRIVER");
     cr_assert_eq(ash_devices_probe(NULL, info, MAX_DEVICES, &count), ASH_OK, "%s", ash_error());
     for (int i = 0; i < count; i++) {
         struct ash_device *device;
