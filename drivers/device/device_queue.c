@@ -29,6 +29,21 @@ static void *find_slot(const struct ash_device_queue *queue, uint64_t value)
     return queue->ring[value % DEVICE_RING];
 }
 
+/* The last event of each device tells of all before it. */
+static bool note_foreign(struct ash_device_queue *queue, struct ash_event event)
+{
+    int i = 0;
+    while (i < queue->foreign_count && queue->foreign[i].device != event.device)
+        i++;
+    if (i == DEVICE_RING)
+        return false;
+    bool later = i == queue->foreign_count || event.value > queue->foreign[i].value;
+    queue->foreign_count += i == queue->foreign_count;
+    if (later)
+        queue->foreign[i] = event;
+    return true;
+}
+
 /* Has the queue wait for work of another device; the host does not. What becomes of that work, the next
  * wait asks. */
 static enum ash_status follow(struct ash_device_queue *queue, struct ash_event event)
@@ -36,9 +51,8 @@ static enum ash_status follow(struct ash_device_queue *queue, struct ash_event e
     const struct ash_device_queue *other = (const struct ash_device_queue *)event.device;
     if (event.value <= other->waited)
         return ASH_OK;
-    if (other->lost || event.value > other->queued || queue->foreign_count == DEVICE_RING)
+    if (other->lost || event.value > other->queued || !note_foreign(queue, event))
         return ash_events_wait(&event, 1);
-    queue->foreign[queue->foreign_count++] = event;
     return queue->calls->follow(queue, find_slot(other, event.value));
 }
 

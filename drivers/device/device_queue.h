@@ -79,9 +79,9 @@ struct ash_device_queue {
     uint64_t queued;         /* the timeline */
     uint64_t waited;         /* of that, what has happened for sure */
     void *ring[DEVICE_RING]; /* the last points, by value */
-    struct ash_event
-        foreign[DEVICE_RING]; /* of other devices: what the queue waits for by itself */
-    int foreign_count;        /* since the last wait */
+    /* Of other devices, the last of each that the queue waits for by itself, since the last wait. */
+    struct ash_event foreign[DEVICE_RING];
+    int foreign_count;
     struct ash_device_staging staging[2], batch_staging;
     void *batch;
     size_t batch_bytes;
