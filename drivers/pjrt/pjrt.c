@@ -19,6 +19,23 @@ static size_t put_number(char *out, uint64_t number)
 }
 
 /*
+ * One of env_option_overrides (7), to an empty text. YNNPACK computes with other bits for other numbers of
+ * rows, and XLA takes it for what it can since 2025; plugins that do not know the option refuse it.
+ */
+static void add_override(struct pjrt_device *device, const char *name)
+{
+    char *out = device->options + device->options_size;
+    size_t length = strlen(name);
+    const char head[] = { 0x3a, (char)(length + 6), 0x0a, (char)length };
+    const char tail[] = { 0x12, 2, 0x0a, 0 };
+    memcpy(out, head, sizeof head);
+    memcpy(out + sizeof head, name, length);
+    memcpy(out + sizeof head + length, tail, sizeof tail);
+    device->options_size += sizeof head + length + sizeof tail;
+    device->is_plain = false;
+}
+
+/*
  * CompileOptionsProto (xla/pjrt/proto/compile_options.proto): field 3, the build's options, with
  * num_replicas (4) and num_partitions (5) of 1, and a device_assignment (9) of one replica of one
  * computation to the chip.
@@ -31,7 +48,10 @@ static void write_options(struct pjrt_device *device, int number)
         0x08, 1, 0x10, 1, 0x1a, (char)(2 + digits), 0x0a, (char)digits };
     memcpy(out, head, sizeof head);
     memcpy(out + sizeof head, id, digits);
-    device->options_size = sizeof head + digits;
+    device->options_size = device->plain_size = sizeof head + digits;
+    device->is_plain = true;
+    if (device->is_processor)
+        add_override(device, "xla_cpu_experimental_ynn_fusion_type");
 }
 
 /* The chip that probe() has listed, found again by its number. */

@@ -135,17 +135,27 @@ static void keep(
     }
 }
 
-static enum ash_status compile(
-    struct pjrt_device *device, const struct pjrt_text *text, struct pjrt_executable **out)
+static enum ash_status compile_with(struct pjrt_device *device, size_t options_size,
+    const struct pjrt_text *text, struct pjrt_executable **out)
 {
     struct pjrt_code code = { PJRT_ARGS(pjrt_code), .text = text->text, .text_size = text->length,
         .format = "mlir", .format_size = 4 };
     struct pjrt_client_compile call = { PJRT_ARGS(pjrt_client_compile), .client = device->client,
-        .code = &code, .options = device->options, .options_size = device->options_size };
+        .code = &code, .options = device->options, .options_size = options_size };
     ASH_TRY(pjrt_check(
         device->api, device->api->client_compile(&call), device->who, "compile a program"));
     *out = call.executable;
     return *out ? ASH_OK : pjrt_device_fail(device, "compile a program");
+}
+
+static enum ash_status compile(
+    struct pjrt_device *device, const struct pjrt_text *text, struct pjrt_executable **out)
+{
+    if (!device->is_plain && compile_with(device, device->options_size, text, out) == ASH_OK)
+        return ASH_OK;
+    ASH_TRY(compile_with(device, device->plain_size, text, out));
+    device->is_plain = true;
+    return ASH_OK;
 }
 
 enum ash_status pjrt_compile_text(

@@ -26,9 +26,11 @@ struct pjrt_device {
     const struct pjrt_api *api; /* its */
     struct pjrt_client *client; /* likewise */
     struct pjrt_chip *chip;
-    char who[128];    /* for messages: "pjrt:0 (cpu)" */
-    char options[40]; /* CompileOptionsProto: one copy of the program, on this chip */
-    size_t options_size;
+    char who[128];              /* for messages: "pjrt:0 (cpu)" */
+    char options[80];           /* CompileOptionsProto: one copy of the program, on this chip; */
+    size_t options_size;        /* and what not all plugins know, */
+    size_t plain_size;          /* behind the rest */
+    bool is_plain;              /* there is no more, or the plugin refused it */
     char *cache_dir, *identity; /* owned; NULL = programs are not kept */
     bool is_processor;          /* its compiler makes code for the processor */
     bool lost;

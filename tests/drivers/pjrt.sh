@@ -17,10 +17,6 @@ trap 'rm -rf "$XDG_CACHE_HOME"' EXIT
 IFS=: read -ra plugins <<<"$ASHLAR_TEST_PJRT_PLUGINS"
 for plugin in "${plugins[@]}"; do
     export ASHLAR_PJRT_PLUGIN=$plugin
-    unset ASHLAR_TEST_ROUNDING
-    case $plugin in # 0.115's compiler makes other code of attention for other numbers of tokens
-    */pjrt_c_api_cpu_plugin.so) export ASHLAR_TEST_ROUNDING=1 ;;
-    esac
     echo "== $plugin"
     "$drivers" --filter 'conformance/*'
     "$drivers" --filter 'pjrt/*'
