@@ -102,6 +102,12 @@ Test(measure, every_step_gets_a_time_that_models_can_learn_from)
         ash_plan_compare(plan, &batch.batch, &model, seconds, &predicted_s, &error), ASH_OK);
     cr_assert(predicted_s > 0 && !isinf(predicted_s));
     cr_assert(error >= 0 && !isinf(error));
+    double longer_s = 3 * predicted_s;
+    for (int i = 0; i < 10; i++)
+        cr_assert_eq(ash_plan_fit(plan, &batch.batch, longer_s, &model), ASH_OK);
+    cr_assert_eq(
+        ash_plan_compare(plan, &batch.batch, &model, seconds, &predicted_s, &error), ASH_OK);
+    cr_expect_float_eq(predicted_s / longer_s, 1, 0.05, "%g", predicted_s / longer_s);
     ash_cost_model_destroy(model);
     ash_plan_destroy(plan);
     ash_graph_destroy(graph);

@@ -103,6 +103,20 @@ Test(cost_model, guesses_an_unknown_operator_by_the_devices_others)
     ash_cost_model_destroy(model);
 }
 
+Test(cost_model, goes_by_the_wider_key_where_the_finer_has_no_samples)
+{
+    struct ash_cost_model *model;
+    cr_assert_eq(ash_cost_model_create(&rates, &model), ASH_OK);
+    struct ash_cost cost = matmul(1, 8);
+    cr_assert_eq(ash_cost_model_learn(model, "matmul/Q4_0", &cost, 2e-3), ASH_OK);
+    cr_assert_eq(ash_cost_model_learn(model, "matmul/Q4", &cost, 9e-3), ASH_OK);
+    cr_expect_float_eq(ash_cost_model_predict(model, "matmul/Q4_0/prompts", &cost), 2e-3, 1e-9);
+    cr_assert_eq(ash_cost_model_learn(model, "matmul/Q4_0/prompts", &cost, 5e-3), ASH_OK);
+    cr_expect_float_eq(ash_cost_model_predict(model, "matmul/Q4_0/prompts", &cost), 5e-3, 1e-9);
+    cr_expect_float_eq(ash_cost_model_predict(model, "matmul/Q4_0", &cost), 2e-3, 1e-9);
+    ash_cost_model_destroy(model);
+}
+
 Test(cost_model, comes_back_from_json_and_refuses_what_is_none)
 {
     struct ash_cost_model *model, *again;
