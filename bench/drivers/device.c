@@ -20,6 +20,7 @@
 enum {
     MOST_DEVICES = 64,
     MOST_COPIES = 64,
+    KERNEL_BYTES = 48,
     FEW_TOKENS = 16, /* beyond that the arithmetic counts, and not where a weight comes from */
     COLD_BYTES = 256 << 20, /* weights are taken in turn from that much: no card's cache holds it */
 };
@@ -171,11 +172,12 @@ static enum ash_status run_steps(void *context, int times)
     return device->driver->wait(device, done);
 }
 
-static enum ash_status measure_matmul(
-    struct ash_device *device, enum ash_type type, int tokens, int size, double *seconds)
+static enum ash_status measure_matmul(struct ash_device *device, enum ash_type type, int tokens,
+    int size, double *seconds, char kernel[KERNEL_BYTES])
 {
     struct subject subject = { .device = device, .batch = { .tokens = tokens } };
     struct ash_args *args = &subject.args;
+    args->prompts = tokens > FEW_TOKENS; /* with matrix cores, where there are any */
     ASH_TRY(shape(tokens, size, ASH_F32, ASH_EXTENT_TOKENS, &args->in[0]));
     ASH_TRY(shape(size, size, type, ASH_EXTENT_FIXED, &args->in[1]));
     ASH_TRY(shape(tokens, size, ASH_F32, ASH_EXTENT_TOKENS, &args->out));
@@ -183,6 +185,7 @@ static enum ash_status measure_matmul(
     if (status == ASH_OK)
         status = repeat(run_steps, &subject, seconds);
     *seconds /= subject.copies ? subject.copies : 1;
+    snprintf(kernel, KERNEL_BYTES, "%s", subject.loaded ? subject.loaded->kernel : "");
     finish(&subject);
     return status;
 }
@@ -200,12 +203,13 @@ static enum ash_status print_matmul(struct bench *bench, enum ash_type type, int
 {
     struct ash_tensor weight;
     double seconds = 0, peer_s = 0;
+    char kernel[KERNEL_BYTES];
     ASH_TRY(shape(size, size, type, ASH_EXTENT_FIXED, &weight));
-    ASH_TRY(measure_matmul(bench->device, type, tokens, size, &seconds));
+    ASH_TRY(measure_matmul(bench->device, type, tokens, size, &seconds, kernel));
     double bytes = (double)ash_tensor_bytes(&weight) + 8.0 * tokens * size;
     double flops = 2.0 * tokens * size * size;
-    printf("%-5s %6d %10.3f %8.1f %7.1f%% %10.1f", ash_type_info(type)->name, tokens, seconds * 1e3,
-        bytes / seconds / 1e9, 100 * bytes / seconds / 1e9 / bench->copy_gbps,
+    printf("%-5s %6d  %-18s %10.3f %8.1f %7.1f%% %10.1f", ash_type_info(type)->name, tokens, kernel,
+        seconds * 1e3, bytes / seconds / 1e9, 100 * bytes / seconds / 1e9 / bench->copy_gbps,
         flops / seconds / 1e9);
     if (bench->has_cublas && (type == ASH_F32 || type == ASH_F16 || type == ASH_BF16)) {
         ASH_TRY(cublas_measure(&bench->cublas, type, tokens, size, size, &peer_s));
@@ -222,8 +226,8 @@ static enum ash_status print_all(struct bench *bench, int size, int tokens)
     ASH_TRY(measure_copies(bench->device, &bench->copy_gbps));
     printf("copies within it: %.1f GB/s, read and written\n", bench->copy_gbps);
     printf("matmul, weights of %d by %d\n", size, size);
-    printf("%-5s %6s %10s %8s %8s %10s%s\n", "TYPE", "TOKENS", "MS", "GB/s", "OF COPY", "GFLOP/s",
-        bench->has_cublas ? "     CUBLAS        OF" : "");
+    printf("%-5s %6s  %-18s %10s %8s %8s %10s%s\n", "TYPE", "TOKENS", "KERNEL", "MS", "GB/s",
+        "OF COPY", "GFLOP/s", bench->has_cublas ? "     CUBLAS        OF" : "");
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         enum ash_status status = print_matmul(bench, types[i], 1, size);
         if (status == ASH_OK)
