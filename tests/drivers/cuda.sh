@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The HIP driver and its tests, unchanged, over the double of libcuda, which ASHLAR_TEST_CUDA names: found by
-# itself under the name of NVIDIA's driver, as on a machine without libamdhip64; HIP's own suite by name.
-# Usage: cuda.sh ASHLAR TEST-DRIVERS TEST-DEVICE-OPERATORS TEST-DEVICE-MODELS
+# Tests of the HIP driver, unchanged, over the double of libcuda, which ASHLAR_TEST_CUDA names: found by itself
+# under the name of NVIDIA's driver, as on a machine without libamdhip64; HIP's own suite by name.
+# Usage: cuda.sh ASHLAR TEST-PROGRAM...
 set -euo pipefail
-ashlar=$1 drivers=$2 operators=$3 models=$4
-export OCL_ICD_VENDORS=/nonexistent
-ASHLAR_HIP_LIBRARY=$ASHLAR_TEST_CUDA "$drivers" --filter 'hip/*'
+ashlar=$1
+shift
+export OCL_ICD_VENDORS=/nonexistent ASHLAR_TEST_DRIVER=hip
+if [[ $1 == *test-drivers ]]; then
+    ASHLAR_HIP_LIBRARY=$ASHLAR_TEST_CUDA "$1" --filter 'hip/*'
+fi
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -19,6 +22,11 @@ if ! grep -q 'hip:0 .*NVIDIA.*(HIP on CUDA) .* yes ' <<<"$table"; then
     echo "this build has no kernels for NVIDIA's cards"
     exit 77
 fi
-"$drivers" --filter 'conformance/*'
-"$operators" --filter 'operators/*'
-"$models" --filter 'models/logits_are_the_references_on_every_device'
+for program; do
+    case $program in
+    *test-drivers) "$program" --filter 'conformance/*' ;;
+    *test-device-operators) "$program" --filter 'operators/*' ;;
+    *test-device-models) "$program" --filter 'models/logits_are_the_references_on_every_device' ;;
+    *) echo "no filter for $program" && exit 2 ;;
+    esac
+done
