@@ -4,8 +4,6 @@
 #include "drivers/device/device_queue.h"
 #include "drivers/hip/hip_api.h"
 
-enum { HIP_MOST_DEVICES = 32 };
-
 struct hip_device {
     struct ash_device_queue queue;
     struct hip_api api;

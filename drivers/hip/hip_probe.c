@@ -66,55 +66,44 @@ void hip_describe(
 
 /* ---- All of them, asked in a process of its own ---- */
 
-struct report {
-    int count;
-    char reason[192]; /* "" = there are `count` devices */
-    struct ash_device_info info[HIP_MOST_DEVICES];
-};
-
-static void fill_report(void *out)
+static enum ash_status list_cards(const struct hip_api *api, struct ash_device_report *report)
 {
-    struct report *report = out;
-    struct hip_api api;
-    if (hip_api_open(NULL, &api) != ASH_OK) {
-        snprintf(report->reason, sizeof report->reason, "%s", ash_error());
-        return;
-    }
-    int code = api.Init(0), count = 0;
+    int code = api->Init(0), count = 0;
     if (code == HIP_SUCCESS)
-        code = api.GetDeviceCount(&count);
+        code = api->GetDeviceCount(&count);
     if (code != HIP_SUCCESS || count < 1) {
-        const char *name = code == HIP_SUCCESS ? "no card" : api.GetErrorName(code);
-        snprintf(report->reason, sizeof report->reason, "%s finds no card (%.40s): %s",
-            api.maker->library, name ? name : "no reason given", api.maker->advice);
-        return;
+        const char *name = code == HIP_SUCCESS ? "no card" : api->GetErrorName(code);
+        return ash_fail(ASH_ERR_NOT_FOUND, "%s finds no card (%.40s): %s", api->maker->library,
+            name ? name : "no reason given", api->maker->advice);
     }
-    report->count = count < HIP_MOST_DEVICES ? count : HIP_MOST_DEVICES;
+    report->count = count < ASH_DEVICE_MOST_REPORTED ? count : ASH_DEVICE_MOST_REPORTED;
     for (int i = 0; i < report->count; i++) {
         char arch[HIP_ARCH_BYTES];
-        hip_describe(&api, i, &report->info[i], arch);
+        hip_describe(api, i, &report->info[i], arch);
     }
+    return ASH_OK;
+}
+
+static enum ash_status fill_report(const void *context, struct ash_device_report *report)
+{
+    struct hip_api api;
+    (void)context;
+    ASH_TRY(hip_api_open(NULL, &api));
+    return list_cards(&api, report);
 }
 
 enum ash_status hip_probe(
     const struct ash_topology *topology, struct ash_device_info *out, int capacity, int *count)
 {
-    struct report report = { 0 };
+    struct ash_device_report report;
     /* What a process has begun, its children cannot use: a card in use would be gone. A library that is
      * loaded here has shown that it does no harm. */
     if (hip_api_is_loaded())
-        fill_report(&report);
-    else if (!ash_device_ask(fill_report, &report, sizeof report))
-        snprintf(report.reason, sizeof report.reason,
+        ash_device_report_fill(fill_report, NULL, &report);
+    else
+        ash_device_report_ask(fill_report, NULL,
             "libamdhip64 (or libcuda in its place) crashes or hangs when asked for its devices: see "
-            "rocminfo or nvidia-smi, and whether its packages are of one version");
-    *count = report.reason[0] ? 1 : report.count;
-    for (int i = 0; i < *count && i < capacity; i++) {
-        out[i] = report.info[i];
-        out[i].driver = &ash_driver_hip;
-        out[i].numa_node = ash_device_numa_node(topology, out[i].pci);
-        if (report.reason[0])
-            memcpy(out[i].reason, report.reason, sizeof report.reason);
-    }
-    return ASH_OK;
+            "rocminfo or nvidia-smi, and whether its packages are of one version",
+            &report);
+    return ash_device_report_list(&report, &ash_driver_hip, topology, out, capacity, count);
 }

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "drivers/device/device_probe.h"
 #include "drivers/device/device_queue.h"
 #include "drivers/opencl/opencl_api.h"
 #include <stdbool.h>
 
 /* ---- Discovery: opencl_probe.c ---- */
 
-enum { OPENCL_MOST_DEVICES = 32 };
+enum { OPENCL_MOST_DEVICES = ASH_DEVICE_MOST_REPORTED };
 
 /* A device, or a part of one, where the loader has it. */
 struct opencl_entry {

@@ -175,57 +175,29 @@ void opencl_list_finish(const struct opencl_api *api, struct opencl_entry *entry
 
 /* ---- In a process of its own: half-installed drivers crash, hang and print ---- */
 
-struct report {
-    enum ash_status status;
-    int count;
-    char reason[192];
-    struct ash_device_info info[OPENCL_MOST_DEVICES];
-};
-
-static void fill_report(void *out)
+static enum ash_status fill_report(const void *context, struct ash_device_report *report)
 {
-    struct report *report = out;
     struct opencl_api api;
     struct opencl_entry entry[OPENCL_MOST_DEVICES];
-    report->status = opencl_api_open(NULL, &api);
-    if (report->status == ASH_OK)
-        report->status = opencl_list(&api, entry, &report->count);
-    for (int i = 0; report->status == ASH_OK && i < report->count; i++)
-        describe(&api, &entry[i], i, &report->info[i]);
-    if (report->status == ASH_OK && report->count == 0)
-        report->status = ash_fail(
+    (void)context;
+    ASH_TRY(opencl_api_open(NULL, &api));
+    ASH_TRY(opencl_list(&api, entry, &report->count));
+    if (report->count == 0)
+        return ash_fail(
             ASH_ERR_NOT_FOUND, "the OpenCL drivers of this machine know no device: see clinfo");
-    if (report->status != ASH_OK)
-        snprintf(report->reason, sizeof report->reason, "%s", ash_error());
+    for (int i = 0; i < report->count; i++)
+        describe(&api, &entry[i], i, &report->info[i]);
+    return ASH_OK;
 }
 
 /* The loader, too, is only opened there: of a file cut short, opening alone can crash. */
-static void ask_child(struct report *report)
-{
-    if (ash_device_ask(fill_report, report, sizeof *report) && report->count >= 0 &&
-        report->count <= OPENCL_MOST_DEVICES)
-        return;
-    report->status = ASH_ERR_DEVICE;
-    snprintf(report->reason, sizeof report->reason,
-        "libOpenCL.so.1 or a driver behind it crashes or hangs when asked for its devices: see clinfo, "
-        "and the files in /etc/OpenCL/vendors");
-}
-
 enum ash_status opencl_probe(
     const struct ash_topology *topology, struct ash_device_info *out, int capacity, int *count)
 {
-    struct report report = { 0 };
-    ask_child(&report);
-    if (report.status != ASH_OK) {
-        report.count = 1;
-        report.info[0] = (struct ash_device_info){ .numa_node = -1 };
-        snprintf(report.info[0].reason, sizeof report.info[0].reason, "%s", report.reason);
-    }
-    *count = report.count;
-    for (int i = 0; i < report.count && i < capacity; i++) {
-        out[i] = report.info[i];
-        out[i].driver = &ash_driver_opencl;
-        out[i].numa_node = ash_device_numa_node(topology, out[i].pci);
-    }
-    return ASH_OK;
+    struct ash_device_report report;
+    ash_device_report_ask(fill_report, NULL,
+        "libOpenCL.so.1 or a driver behind it crashes or hangs when asked for its devices: see clinfo, "
+        "and the files in /etc/OpenCL/vendors",
+        &report);
+    return ash_device_report_list(&report, &ash_driver_opencl, topology, out, capacity, count);
 }

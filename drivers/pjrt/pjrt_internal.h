@@ -7,7 +7,7 @@
 
 /* What the files of this driver know of each other. */
 
-enum { PJRT_MOST_DEVICES = 16, PJRT_RING = 64, PJRT_MOST_PARTS = 3, PJRT_MOST_PATH = 4096 };
+enum { PJRT_RING = 64, PJRT_MOST_PARTS = 3, PJRT_MOST_PATH = 4096 };
 
 /* A plugin, and its one client, which all its devices share. */
 struct pjrt_plugin {

@@ -76,14 +76,6 @@ bool pjrt_is_processor(const struct ash_device_info *info)
 
 /* ---- In a process of its own: half-installed plugins crash, hang and print ---- */
 
-struct report {
-    char path[PJRT_MOST_PATH]; /* of the plugin to ask */
-    enum ash_status status;
-    int count;
-    char reason[192];
-    struct ash_device_info info[PJRT_MOST_DEVICES];
-};
-
 /* How many of a processor's devices are listed: they are the same cores again. */
 static size_t most_of_processor(void)
 {
@@ -92,9 +84,10 @@ static size_t most_of_processor(void)
     return count > 1 ? (size_t)count : 1;
 }
 
-static void list_chips(const struct pjrt_plugin *plugin, struct report *report)
+static void list_chips(const struct pjrt_plugin *plugin, struct ash_device_report *report)
 {
-    size_t most = plugin->chips < PJRT_MOST_DEVICES ? plugin->chips : PJRT_MOST_DEVICES;
+    size_t most =
+        plugin->chips < ASH_DEVICE_MOST_REPORTED ? plugin->chips : ASH_DEVICE_MOST_REPORTED;
     for (size_t i = 0; i < most; i++) {
         pjrt_describe_chip(plugin, i, &report->info[report->count++]);
         if (pjrt_is_processor(&report->info[i]) && i + 1 >= most_of_processor())
@@ -102,66 +95,40 @@ static void list_chips(const struct pjrt_plugin *plugin, struct report *report)
     }
 }
 
-static void fill_report(void *out)
+/* `context` is the path. */
+static enum ash_status fill_report(const void *context, struct ash_device_report *report)
 {
-    struct report *report = out;
     struct pjrt_plugin plugin;
-    report->status = pjrt_plugin_start(report->path, &plugin);
-    if (report->status != ASH_OK) {
-        snprintf(report->reason, sizeof report->reason, "%s", ash_error());
-        return;
-    }
+    ASH_TRY(pjrt_plugin_start(context, &plugin));
     list_chips(&plugin, report);
     pjrt_plugin_stop(&plugin);
+    return ASH_OK;
 }
 
-/* Whatever the plugin did to the memory of its process. */
-static bool is_sane(struct report *report)
+/* One that this process has open already is asked directly, as it might refuse another one. */
+static void ask(const char *path, struct ash_device_report *report)
 {
-    report->reason[sizeof report->reason - 1] = '\0';
-    for (int i = 0; i < PJRT_MOST_DEVICES; i++)
-        report->info[i].name[sizeof report->info[i].name - 1] = '\0';
-    return report->count >= 0 && report->count <= PJRT_MOST_DEVICES;
-}
-
-/*
- * Without a plugin there is nothing that could crash, nor a process to start; and one that this process has
- * open already is asked directly, as it might refuse another one.
- */
-static void ask(struct report *report)
-{
-    report->status = pjrt_find_plugin(report->path);
-    if (report->status != ASH_OK) {
-        snprintf(report->reason, sizeof report->reason, "%s", ash_error());
-        return;
-    }
-    struct pjrt_plugin *open = pjrt_plugin_take_open(report->path);
+    char crashed[192];
+    struct pjrt_plugin *open = pjrt_plugin_take_open(path);
+    snprintf(crashed, sizeof crashed,
+        "the PJRT plugin %.80s crashes or hangs when asked for its devices", path);
     if (open)
         list_chips(open, report);
+    else
+        ash_device_report_ask(fill_report, path, crashed, report);
     pjrt_plugin_release(open);
-    if (open || (ash_device_ask(fill_report, report, sizeof *report) && is_sane(report)))
-        return;
-    report->status = ASH_ERR_DEVICE;
-    snprintf(report->reason, sizeof report->reason,
-        "the PJRT plugin %.80s crashes or hangs when asked for its devices", report->path);
 }
 
+/* Without a plugin there is nothing that could crash, nor a process to start. Plugins do not tell where a
+ * chip is, but for a number. */
 enum ash_status pjrt_probe(
     const struct ash_topology *topology, struct ash_device_info *out, int capacity, int *count)
 {
-    struct report report = { 0 };
-    (void)topology; /* plugins do not tell where a chip is */
-    ask(&report);
-    if (report.status != ASH_OK) {
-        report.count = 1;
-        report.info[0] = (struct ash_device_info){ .numa_node = -1 };
-        snprintf(report.info[0].reason, sizeof report.info[0].reason, "%s", report.reason);
-    }
-    *count = report.count;
-    for (int i = 0; i < report.count && i < capacity; i++) {
-        out[i] = report.info[i];
-        out[i].index = i;
-        out[i].driver = &ash_driver_pjrt;
-    }
-    return ASH_OK;
+    char path[PJRT_MOST_PATH];
+    struct ash_device_report report = { .count = 0 };
+    if (pjrt_find_plugin(path) == ASH_OK)
+        ask(path, &report);
+    else
+        snprintf(report.reason, sizeof report.reason, "%s", ash_error());
+    return ash_device_report_list(&report, &ash_driver_pjrt, topology, out, capacity, count);
 }
