@@ -9,6 +9,7 @@
 #include "runtime/config.h"
 #include "runtime/memory.h"
 
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,6 +91,30 @@ enum ash_status ash_devices_probe_for(const struct ash_topology *topology, const
         for (int i = before; i < found.count && i < capacity; i++)
             automatic = automatic && !out[i].usable;
     }
+    return check_room(&found, count);
+}
+
+/* What kernel modules make for cards of NVIDIA, of AMD, of either under Windows, and of all that draw. */
+static bool may_have_cards(void)
+{
+    static const char *const files[] = { "/dev/nvidiactl", "/dev/kfd", "/dev/dxg",
+        "/dev/dri/renderD*" };
+    const char *library = getenv("ASHLAR_HIP_LIBRARY");
+    bool found = library && *library;
+    for (size_t i = 0; i < sizeof files / sizeof *files && !found; i++) {
+        glob_t matches;
+        found = glob(files[i], 0, NULL, &matches) == 0;
+        globfree(&matches);
+    }
+    return found;
+}
+
+enum ash_status ash_devices_probe_cards(struct ash_device_info *out, int capacity, int *count)
+{
+    static const struct ash_driver *const drivers[] = { &ash_driver_hip, &ash_driver_opencl };
+    struct found found = { NULL, out, capacity, 0 };
+    for (size_t i = 0; i < sizeof drivers / sizeof *drivers && may_have_cards(); i++)
+        ASH_TRY(probe_one(&found, drivers[i]));
     return check_room(&found, count);
 }
 

@@ -23,6 +23,11 @@ enum ash_status ash_devices_probe(
 enum ash_status ash_devices_probe_for(const struct ash_topology *topology, const char *names,
     struct ash_device_info *out, int capacity, int *count);
 
+/* The devices of those drivers that have cards, but for accelerators behind a PJRT plugin, which may take long to
+ * start: none, without asking, where the system has no device file of a card and ASHLAR_HIP_LIBRARY names
+ * nothing. ASH_ERR_LIMIT likewise. */
+enum ash_status ash_devices_probe_cards(struct ash_device_info *out, int capacity, int *count);
+
 /* The device that "cpu", "opencl:1" or "auto" (the first usable one that computes in earnest) names. ASH_ERR_NOT_FOUND lists those there are;
  * ASH_ERR_UNSUPPORTED gives the reason why it cannot be used. */
 enum ash_status ash_device_find(const struct ash_device_info *devices, int count, const char *name,

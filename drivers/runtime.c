@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "drivers/runtime.h"
 
+#include "drivers/cards.h"
 #include "drivers/costs.h"
 #include "runtime/cpu.h"
 #include "runtime/json.h"
@@ -21,22 +22,26 @@ static enum ash_status find_device(
     return ash_device_find(runtime->found, runtime->found_count, name, out);
 }
 
-static bool is_open(const struct ash_runtime *runtime, const struct ash_device_info *info)
+static enum ash_status refuse(const struct ash_runtime *runtime, const char *name,
+    const struct ash_device_info *info, const struct ash_device_info *other)
 {
-    for (int i = 0; i < runtime->device_count; i++)
-        if (runtime->device[i]->driver == info->driver &&
-            runtime->device[i]->info.index == info->index)
-            return true;
-    return false;
+    if (other->driver == info->driver && other->index == info->index)
+        return ash_fail(ASH_ERR_ARGUMENT, "--device %s: %s is %s:%d, which the list has already",
+            runtime->config.device, name, info->driver->name, info->index);
+    return ash_fail(ASH_ERR_ARGUMENT,
+        "--device %s: %s:%d and %s:%d are one card (PCI %s), and would take its memory twice: name one "
+        "of them",
+        runtime->config.device, other->driver->name, other->index, info->driver->name, info->index,
+        info->pci);
 }
 
 static enum ash_status open_device(struct ash_runtime *runtime, const char *name)
 {
     const struct ash_device_info *info;
     ASH_TRY(find_device(runtime, name, &info));
-    if (is_open(runtime, info))
-        return ash_fail(ASH_ERR_ARGUMENT, "--device %s: %s is %s:%d, which the list has already",
-            runtime->config.device, name, info->driver->name, info->index);
+    const struct ash_device_info *other = ash_card_in_use(runtime, info);
+    if (other)
+        return refuse(runtime, name, info, other);
     if (runtime->device_count == ASH_MAX_DEVICES)
         return ash_fail(ASH_ERR_LIMIT, "more than %d devices", ASH_MAX_DEVICES);
     ASH_TRY(info->driver->open(info, &runtime->config, &runtime->device[runtime->device_count]));
@@ -65,7 +70,7 @@ static enum ash_status open_measured(struct ash_runtime *runtime, const struct a
     ASH_TRY(driver->probe(runtime->topology, found, ASH_MAX_DEVICES, &count));
     for (int i = 0; i < count && i < ASH_MAX_DEVICES; i++) {
         found[i].index = i;
-        if (!found[i].usable || is_open(runtime, &found[i]) ||
+        if (!found[i].usable || ash_card_in_use(runtime, &found[i]) ||
             !ash_costs_has(directory, &found[i]) || runtime->device_count == ASH_MAX_DEVICES)
             continue;
         struct ash_device **device = &runtime->device[runtime->device_count];
@@ -77,8 +82,8 @@ static enum ash_status open_measured(struct ash_runtime *runtime, const struct a
     return ASH_OK;
 }
 
-/* The first usable device, and all that have been measured here (drivers/costs.h); a driver none of whose
- * devices ever was is not even asked. */
+/* The first usable device, and all that have been measured here (drivers/costs.h), a card by the first driver
+ * that lists it; a driver none of whose devices ever was measured is not even asked. */
 static enum ash_status open_auto(struct ash_runtime *runtime)
 {
     const char *directory = runtime->config.cache_dir;

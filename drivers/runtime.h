@@ -22,7 +22,7 @@ struct ash_runtime {
 
 /*
  * Discovers the machine and opens the devices that config->device names ("auto": the first usable one, and
- * those that have been measured here).
+ * those that have been measured here; no card twice: drivers/cards.h).
  * Takes over `config`'s contents: on success *config is left empty, on failure unchanged.
  */
 enum ash_status ash_runtime_open(struct ash_config *config, struct ash_runtime **out);

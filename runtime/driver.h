@@ -28,6 +28,7 @@ struct ash_device_info {
     char pci[16];          /* "0000:3b:00.0", or "" */
     uint64_t memory_bytes; /* its own memory; for a CPU, what this process may use */
     int numa_node;         /* hwloc logical index of the nearest node; -1 = unknown */
+    bool is_card;          /* it computes on processors of its own, not by a detour on the host's */
     bool host_memory; /* its steps can read host memory where it lies (weights in a mapped file) */
     bool usable;
     char reason[192]; /* why not, and what to do: "libamdhip64.so not found: install ..." */

@@ -19,10 +19,9 @@ static const struct kind card = { { 200e9, 5e12, 8e-6 }, { 200e9, 2e12, 8e-6 }, 
 /* Drivers that compute on the processor, with a queue between: slower than its own kernels. */
 static const struct kind detour = { { 4e9, 5e9, 50e-6 }, { 2e9, 2e9, 50e-6 }, 4e9, 500e-6 };
 
-/* A card has an address on the bus; what computes and has none shares the processor. */
 static const struct kind *kind_of(const struct ash_device_info *info)
 {
-    if (info->pci[0])
+    if (info->is_card)
         return &card;
     return strcmp(info->driver->name, "cpu") == 0 ? &processor : &detour;
 }

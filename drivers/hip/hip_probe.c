@@ -46,7 +46,9 @@ void hip_describe(
     const struct hip_api *api, int index, struct ash_device_info *out, char arch[static 16])
 {
     size_t total = 0;
-    *out = (struct ash_device_info){ .driver = &ash_driver_hip, .index = index, .numa_node = -1 };
+    *out = (struct ash_device_info){
+        .driver = &ash_driver_hip, .index = index, .numa_node = -1, .is_card = true
+    };
     find_arch(api, index, arch);
     if (api->DeviceGetName(out->name, (int)sizeof out->name - 1, index) != HIP_SUCCESS ||
         !out->name[0])

@@ -91,6 +91,10 @@ static void describe(const struct opencl_api *api, const struct opencl_entry *en
     opencl_device_text(api, entry->id, CL_DEVICE_NAME, out->name, sizeof out->name);
     out->memory_bytes = opencl_device_number(api, entry->id, CL_DEVICE_GLOBAL_MEM_SIZE);
     find_pci(api, entry->id, out->pci);
+    uint64_t type = opencl_device_number(api, entry->id, CL_DEVICE_TYPE);
+    out->is_card =
+        !(type & CL_DEVICE_TYPE_CPU) &&
+        (type & (CL_DEVICE_TYPE_GPU | CL_DEVICE_TYPE_ACCELERATOR | CL_DEVICE_TYPE_CUSTOM));
     judge(api, entry->id, out);
 }
 

@@ -63,10 +63,11 @@ void pjrt_describe_chip(const struct pjrt_plugin *plugin, size_t index, struct a
         pjrt_check(api, api->chip_kind(&kind), "a device", "tell its kind") == ASH_OK)
         take_text(kind.text, kind.text_size, model, sizeof model);
     *out = (struct ash_device_info){ .numa_node = -1, .memory_bytes = memory_of(api, chip) };
-    out->usable = true;
     snprintf(out->name, sizeof out->name, "%s%s%s (PJRT %d.%d)", name,
         model[0] && strcmp(model, name) != 0 ? " " : "", strcmp(model, name) != 0 ? model : "",
         api->major, api->minor);
+    out->is_card = !pjrt_is_processor(out);
+    out->usable = true;
 }
 
 bool pjrt_is_processor(const struct ash_device_info *info)

@@ -129,7 +129,8 @@ static enum ash_status find(const struct ash_cli *cli, struct findings *findings
     findings->usable_cpus = ash_affinity_usable();
     ASH_TRY(ash_devices_configure(&cli->config));
     ASH_TRY(ash_info_find_devices(findings->topology, &findings->found));
-    ASH_TRY(ash_info_devices(&findings->found, findings->topology, &findings->devices));
+    ASH_TRY(ash_info_devices(
+        &findings->found, findings->topology, cli->config.cache_dir, &findings->devices));
     if (cli->config.kernels != ASH_KERNELS_LISTED)
         ASH_TRY(find_kernels(&cli->config, findings));
     if (!chosen->measure)

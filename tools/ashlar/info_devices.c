@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/ashlar/info_devices.h"
 
+#include "drivers/cards.h"
+#include "drivers/costs.h"
 #include "drivers/drivers.h"
 #include "runtime/memory.h"
 #include "scheduler/devices.h"
@@ -49,8 +51,29 @@ static void add_name(struct ash_table *table, const struct ash_device_info *info
     ash_table_text(table, device);
 }
 
-static void add_device(struct ash_table *table, const struct ash_topology *topology,
-    const struct ash_device_info *info)
+/* What else there is to know of a device that can be used: which other one is the same card, and that auto
+ * leaves it alone. */
+static void add_note(struct ash_table *table, const struct ash_info_devices *devices,
+    const struct ash_device_info *info, const char *cache_dir)
+{
+    char note[192] = "";
+    const struct ash_device_info *same = ash_card_find(devices->info, devices->count, info);
+    bool known = cache_dir && ash_costs_has(cache_dir, info);
+    bool other_known = same && cache_dir && ash_costs_has(cache_dir, same);
+    bool other_first = same && same < info;
+    size_t used = 0;
+    if (same)
+        used = (size_t)snprintf(note, sizeof note, "same card as %s:%d%s", same->driver->name,
+            same->index, other_known && (other_first || !known) ? ", which auto takes" : "");
+    if (info->is_card && !known && !other_known && !other_first)
+        snprintf(note + used, sizeof note - used,
+            "%sauto takes it once it has been measured: ashlar plan --measure --device %s,%s:%d",
+            same ? "; " : "", devices->info[0].driver->name, info->driver->name, info->index);
+    add_text(table, note);
+}
+
+static void add_device(struct ash_table *table, const struct ash_info_devices *devices,
+    const struct ash_device_info *info, const struct ash_topology *topology, const char *cache_dir)
 {
     int at = ash_topology_find_pci(topology, info->pci);
     int numa_node = info->numa_node < 0 ? ash_topology_near_memory(topology, at) : info->numa_node;
@@ -67,15 +90,18 @@ static void add_device(struct ash_table *table, const struct ash_topology *topol
     else
         ash_table_text(table, NULL);
     ash_table_boolean(table, info->usable);
-    ash_table_text(table, info->usable ? NULL : info->reason);
+    if (info->usable)
+        add_note(table, devices, info, cache_dir);
+    else
+        ash_table_text(table, info->reason);
 }
 
 enum ash_status ash_info_devices(const struct ash_info_devices *devices,
-    const struct ash_topology *topology, struct ash_table **out)
+    const struct ash_topology *topology, const char *cache_dir, struct ash_table **out)
 {
     ASH_TRY(ash_table_create(device_columns, sizeof device_columns / sizeof *device_columns, out));
     for (int i = 0; i < devices->count; i++)
-        add_device(*out, topology, &devices->info[i]);
+        add_device(*out, devices, &devices->info[i], topology, cache_dir);
     return ASH_OK;
 }
 

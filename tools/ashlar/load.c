@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/ashlar/load.h"
 
+#include "drivers/cards.h"
 #include "runtime/log.h"
 #include "runtime/memory.h"
 #include "runtime/trace.h"
@@ -45,6 +46,17 @@ static enum ash_status open_model(
     return status;
 }
 
+/* A card that stands idle is nothing to be silent about. */
+static void tell_unused(const struct ash_runtime *runtime)
+{
+    char names[256];
+    if (ash_cards_unused(runtime, names, sizeof names) == ASH_OK && names[0])
+        ash_log(ASH_LOG_WARN,
+            "not used: %s; auto takes a card once it has been measured: ashlar plan --measure --device "
+            "%s,%s",
+            names, runtime->device[0]->driver->name, names);
+}
+
 enum ash_status ash_load(
     struct ash_cli *cli, const struct ash_model_options *options, struct ash_loaded_model *out)
 {
@@ -52,6 +64,8 @@ enum ash_status ash_load(
     if (!loaded.name)
         return ash_fail_memory(1, "the model's name");
     enum ash_status status = ash_runtime_open(&cli->config, &loaded.runtime);
+    if (status == ASH_OK && !cli->quiet && !(options && options->shape_only))
+        tell_unused(loaded.runtime);
     if (status == ASH_OK)
         status = open_model(cli, options, &loaded);
     if (status != ASH_OK) {

@@ -6,7 +6,8 @@
 
 /*
  * What every command that runs a model begins with: finds the model that the settings name, opens the
- * runtime, and loads; with a progress bar on a terminal when it takes longer than a moment.
+ * runtime, and loads; with a progress bar on a terminal when it takes longer than a moment, and a line on cards
+ * that auto leaves unused, unless --quiet is given.
  * `options` as for ash_model_open(), but for load.progress, which is taken; NULL = the defaults.
  * The runtime takes over cli->config. End *out with ash_unload().
  */
