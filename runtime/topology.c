@@ -325,6 +325,22 @@ static int nesting_of(const char *xml, size_t length)
     return deepest;
 }
 
+/*
+ * Past the declaration and the DOCTYPE. hwloc reads XML with libxml2 where that plugin is installed, else with a
+ * reader of its own, which takes the two only on lines of their own; neither needs them.
+ */
+static const char *skip_header(const char *xml)
+{
+    for (;;) {
+        xml += strspn(xml, " \t\r\n");
+        const bool header = strncmp(xml, "<?xml ", 6) == 0 || strncmp(xml, "<!DOCTYPE ", 10) == 0;
+        const char *end = header ? strchr(xml, '>') : NULL;
+        if (!end)
+            return xml;
+        xml = end + 1;
+    }
+}
+
 /* `xml` ends with a 0 at `length`. */
 static enum ash_status load_text(
     const char *xml, size_t length, const char *where, struct ash_topology **out)
@@ -336,7 +352,9 @@ static enum ash_status load_text(
         return ash_fail(ASH_ERR_FORMAT, "%s: a topology defines no entities", where);
     if (nesting_of(xml, length) > MOST_NESTING)
         return ash_fail(ASH_ERR_LIMIT, "%s: elements nested deeper than %d", where, MOST_NESTING);
-    return load((struct source){ .xml = xml, .length = length, .where = where }, out);
+    const char *body = skip_header(xml);
+    length -= (size_t)(body - xml);
+    return load((struct source){ .xml = body, .length = length, .where = where }, out);
 }
 
 enum ash_status ash_topology_parse(

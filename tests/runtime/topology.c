@@ -213,6 +213,58 @@ Test(topology, the_environment_names_another_machine)
     cr_assert(strstr(ash_error(), "HWLOC_XMLFILE"), "%s", ash_error());
 }
 
+/* hwloc's own reader, and libxml2 where hwloc's plugin for it is installed, must read the same of a file. */
+static const char *const readers[] = { "0", "1" };
+
+Test(topology, is_the_same_to_both_readers_of_xml)
+{
+    for (size_t i = 0; i < MACHINES; i++) {
+        char *drawn[2];
+        for (int r = 0; r < 2; r++) {
+            setenv("HWLOC_LIBXML", readers[r], 1);
+            struct ash_topology *topology = load(machines[i].source);
+            drawn[r] = draw(topology, ash_topology_print);
+            ash_topology_destroy(topology);
+        }
+        cr_expect_str_eq(drawn[0], drawn[1], "%s", machines[i].source);
+        free(drawn[0]);
+        free(drawn[1]);
+    }
+}
+
+/* A machine of one processor after some header. */
+#define SETS " cpuset=\"0x1\" complete_cpuset=\"0x1\" nodeset=\"0x1\" complete_nodeset=\"0x1\""
+#define MACHINE                                                                                    \
+    "<topology version=\"2.0\"><object type=\"Machine\" os_index=\"0\" gp_index=\"1\"" SETS        \
+    " allowed_cpuset=\"0x1\" allowed_nodeset=\"0x1\">"                                             \
+    "<object type=\"NUMANode\" os_index=\"0\" gp_index=\"2\"" SETS " local_memory=\"4096\"/>"      \
+    "<object type=\"PU\" os_index=\"0\" gp_index=\"3\"" SETS "/></object></topology>"
+#define DECLARATION "<?xml version=\"1.0\" encoding=\"UTF-8\"?>"
+#define DOCTYPE     "<!DOCTYPE topology SYSTEM \"hwloc2.dtd\">"
+
+Test(topology, may_have_its_header_on_any_line)
+{
+    static const char *const texts[] = {
+        DECLARATION "\n" DOCTYPE "\n" MACHINE,
+        DECLARATION DOCTYPE MACHINE,
+        DECLARATION "\r\n\r\n" DOCTYPE " " MACHINE "\n",
+        DOCTYPE MACHINE,
+        "\n" MACHINE,
+        MACHINE,
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        for (int r = 0; r < 2; r++) {
+            struct ash_topology *topology = NULL;
+            setenv("HWLOC_LIBXML", readers[r], 1);
+            cr_expect_eq(ash_topology_parse(texts[i], strlen(texts[i]), "made", &topology), ASH_OK,
+                "%zu, reader %s: %s", i, readers[r], ash_error());
+            cr_expect(topology && topology->number[ASH_TOPOLOGY_PU] == 1 &&
+                          topology->memory_bytes == 4096,
+                "%zu, reader %s", i, readers[r]);
+            ash_topology_destroy(topology);
+        }
+}
+
 static char *nested(int depth)
 {
     char *text = malloc((size_t)depth * 8 + 64), *at = text;
