@@ -211,21 +211,27 @@ Test(ranking, another_layout_of_weights_is_not_taken_for_prompts)
         listed.item[0].kernel);
 }
 
+static struct ash_device_info processor(void)
+{
+    struct ash_device_info info;
+    int count;
+    cr_assert_eq(ash_driver_cpu.probe(NULL, &info, 1, &count), ASH_OK);
+    return info;
+}
+
 /* The whole way: a ranking in the cache's folder decides what the driver loads. */
 static const char *loaded_kernel(const char *kernels)
 {
     struct ash_config config;
-    struct ash_device_info info;
+    const struct ash_device_info info = processor();
     struct ash_device *device;
     struct ash_loaded *loaded;
-    int count;
     struct ash_args args = matmul(listed.item[0].type);
     cr_assert_eq(ash_config_init(&config), ASH_OK);
     cr_assert_eq(
         ash_config_set(&config, ash_setting_find("cache_dir"), folder, ASH_SOURCE_FLAG), ASH_OK);
     cr_assert_eq(
         ash_config_set(&config, ash_setting_find("kernels"), kernels, ASH_SOURCE_FLAG), ASH_OK);
-    cr_assert_eq(ash_driver_cpu.probe(NULL, &info, 1, &count), ASH_OK);
     cr_assert_eq(ash_driver_cpu.open(&info, &config, &device), ASH_OK, "%s", ash_error());
     cr_assert_eq(ash_driver_cpu.load(device, &ash_op_matmul, &args, &loaded), ASH_OK);
     const char *kernel = loaded->kernel;
@@ -241,7 +247,7 @@ Test(ranking, decides_what_the_driver_loads)
     int last = 0;
     while (last + 1 < listed.count && is_same_choice(&listed.item[last + 1], &listed.item[0]))
         last++;
-    ranking_leave(&ranking, folder);
+    ranking_leave(&ranking, processor().name, folder);
     cr_expect_str_eq(loaded_kernel("measured"), listed.item[last].kernel->name);
     cr_expect_str_eq(loaded_kernel("listed"), listed.item[0].kernel->name);
 }
@@ -256,6 +262,17 @@ Test(ranking, without_a_folder_is_as_listed_and_writes_nothing)
     cr_expect_neq(rmdir("(null)"), 0);
     cr_expect_eq(rmdir(folder), 0, "something was written");
     cr_assert_eq(chdir("/"), 0);
+    cr_assert_eq(mkdir(folder, 0700), 0); /* what the end of the test removes */
+    ash_free(ranking);
+}
+
+Test(ranking, of_a_processor_without_a_choice_is_not_measured)
+{
+    ash_cpu_features_limit(ASH_CPU_AVX2);
+    struct ash_ranking *ranking = create("A processor", folder);
+    cr_expect_eq(ranking->count, 0);
+    cr_expect_str_eq(ranking->how, "as listed: there is no choice here");
+    cr_expect_eq(rmdir(folder), 0, "something was written");
     cr_assert_eq(mkdir(folder, 0700), 0); /* what the end of the test removes */
     ash_free(ranking);
 }
