@@ -144,6 +144,13 @@ struct ash_driver {
         const struct ash_args *args, struct ash_loaded **out);
     void (*unload)(struct ash_device *device, struct ash_loaded *loaded); /* takes NULL */
 
+    /* Optional, for cost models: sets the sizes in `args`, as load() takes them or bound to a batch, to what the
+     * device computes where these are asked for: a tile that is half full takes as long as a full one. Returns
+     * which of its ways with the operator that is ("matmul_tile"), static text; NULL where it has one, or one for
+     * prompts and one for answers. Nothing has to be loaded. Without round_up it computes what is asked for. */
+    const char *(*round_up)(
+        const struct ash_device *device, const struct ash_op *op, struct ash_args *args);
+
     /* Optional: told of a run of steps (as compile() is) once their weights have memory and before
      * those are written: says where in the machine that memory shall come from. */
     enum ash_status (*settle)(

@@ -21,16 +21,22 @@ static void describe(struct ash_device_loaded *loaded)
     loaded->base.layout = op->layout;
 }
 
+const struct ash_device_op *ash_device_op_of(
+    const struct ash_op *op, const struct ash_args *args, int matrix)
+{
+    const bool cores =
+        args->prompts && matrix && op == ash_device_matrix.op && ash_device_matrix.accepts(args);
+    return cores ? &ash_device_matrix : ash_device_op_find(op);
+}
+
 /* Fills out->op and out->variant; false if there is no kernel. */
 static bool choose(const struct ash_op *op, int matrix, struct ash_device_loaded *out)
 {
     const struct ash_args *args = &out->args;
-    const bool cores =
-        args->prompts && matrix && op == ash_device_matrix.op && ash_device_matrix.accepts(args);
-    out->op = cores ? &ash_device_matrix : ash_device_op_find(op);
+    out->op = ash_device_op_of(op, args, matrix);
     if (!out->op || !out->op->accepts(args))
         return false;
-    if (cores)
+    if (out->op == &ash_device_matrix)
         ash_device_matrix_choose(args, matrix, &out->variant);
     else
         out->op->choose(args, &out->variant);

@@ -23,6 +23,11 @@ struct ash_device_loaded {
 enum ash_status ash_device_loaded_init(const struct ash_op *op, const struct ash_args *args,
     int matrix, struct ash_device_loaded *out);
 
+/* Those kernels; NULL where no device has any for the operator. Of types and shapes it asks only whether matrix
+ * cores take them. */
+const struct ash_device_op *ash_device_op_of(
+    const struct ash_op *op, const struct ash_args *args, int matrix);
+
 /* Whether its packed input is left out, so that the driver has to make one: a table of params alone. */
 bool ash_device_needs_table(const struct ash_device_loaded *loaded);
 

@@ -139,6 +139,25 @@ static void bind_matmul(const struct ash_args *args, struct ash_device_call *out
     out->args.tokens = (int)tokens; /* rows of x, which may be of extent OUTPUTS */
 }
 
+/* Rows of the weight and tokens as whole tiles have them. */
+static void fill_tiles(struct ash_args *args, int64_t tile)
+{
+    int64_t tokens = divided(args->out.dim[0], tile) * tile;
+    int64_t rows = divided(args->out.dim[1], tile) * tile;
+    args->in[0].dim[0] = args->out.dim[0] = tokens;
+    args->in[1].dim[0] = args->out.dim[1] = rows;
+}
+
+/* Where they are few, those that a group lacks are passed over. */
+static const char *round_up_matmul(struct ash_args *args)
+{
+    struct ash_device_call call;
+    bind_matmul(args, &call);
+    if (call.entry == MATMUL_MANY)
+        fill_tiles(args, MATMUL_TILE);
+    return matmul_entries[call.entry];
+}
+
 /* Marks memory in the matmul's layout; devices have kernels of their own to read it. */
 static const struct ash_kernel layout = { .name = "device" };
 
@@ -154,6 +173,7 @@ const struct ash_device_op ash_device_matmul = {
     .pack = pack_matmul,
     .layout = &layout,
     .bind = bind_matmul,
+    .round_up = round_up_matmul,
 };
 
 /* ---- Matmul by matrix cores ---- */
@@ -174,6 +194,16 @@ static void bind_matrix(const struct ash_args *args, struct ash_device_call *out
     bind_matmul(args, out);
     out->entry = tokens > MATMUL_TILE && wide >= WIDE_GROUPS;
     out->groups = out->entry ? wide : divided(rows, MATMUL_TILE) * divided(tokens, MATMUL_TILE);
+}
+
+static const char *const matrix_entries[] = { "matmul_matrix", "matmul_matrix_wide", NULL };
+
+static const char *round_up_matrix(struct ash_args *args)
+{
+    struct ash_device_call call;
+    bind_matrix(args, &call);
+    fill_tiles(args, call.entry ? MATMUL_WIDE_TILE : MATMUL_TILE);
+    return matrix_entries[call.entry];
 }
 
 /* As `layout`, and how far its results are from the reference's: as those of the processor's kernel that
@@ -212,7 +242,7 @@ void ash_device_matrix_choose(const struct ash_args *args, int kind, struct ash_
 const struct ash_device_op ash_device_matrix = {
     .op = &ash_op_matmul,
     .source = ash_source_matmul_matrix,
-    .entries = (const char *const[]){ "matmul_matrix", "matmul_matrix_wide", NULL },
+    .entries = matrix_entries,
     .accepts = accepts_matrix,
     .packed_input = 1,
     .pieces = count_groups,
@@ -220,6 +250,7 @@ const struct ash_device_op ash_device_matrix = {
     .pack = pack_matmul,
     .layout = &matrix_layout,
     .bind = bind_matrix,
+    .round_up = round_up_matrix,
 };
 
 /* ---- Embedding ---- */

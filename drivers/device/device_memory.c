@@ -179,6 +179,14 @@ enum ash_status ash_device_load(struct ash_device *device, const struct ash_op *
     return ASH_OK;
 }
 
+const char *ash_device_round_up(
+    const struct ash_device *device, const struct ash_op *op, struct ash_args *args)
+{
+    const struct ash_device_queue *queue = (const struct ash_device_queue *)device;
+    const struct ash_device_op *found = ash_device_op_of(op, args, queue->matrix);
+    return found && found->round_up ? found->round_up(args) : NULL;
+}
+
 void ash_device_unload(struct ash_device *device, struct ash_loaded *loaded)
 {
     struct ash_device_queue *queue = (struct ash_device_queue *)device;

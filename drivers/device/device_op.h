@@ -50,6 +50,9 @@ struct ash_device_op {
     bool reads_packed;               /* in[0] may be in such a layout */
 
     void (*bind)(const struct ash_args *args, struct ash_device_call *out);
+
+    /* Optional: as of struct ash_driver, which has it from here. */
+    const char *(*round_up)(struct ash_args *args);
 };
 
 /* NULL if no device runs it. */

@@ -131,6 +131,8 @@ void ash_device_free(struct ash_buffer *buffer);
 enum ash_status ash_device_load(struct ash_device *device, const struct ash_op *op,
     const struct ash_args *args, struct ash_loaded **out);
 void ash_device_unload(struct ash_device *device, struct ash_loaded *loaded);
+const char *ash_device_round_up(
+    const struct ash_device *device, const struct ash_op *op, struct ash_args *args);
 enum ash_status ash_device_upload(struct ash_device *device, const struct ash_loaded *loaded,
     int input, const struct ash_tensor *weight, struct ash_place to);
 enum ash_status ash_device_launch(struct ash_device *device, const struct ash_step *step,

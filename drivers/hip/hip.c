@@ -106,6 +106,7 @@ const struct ash_driver ash_driver_hip = {
     .free = ash_device_free,
     .load = ash_device_load,
     .unload = ash_device_unload,
+    .round_up = ash_device_round_up,
     .upload = ash_device_upload,
     .launch = ash_device_launch,
     .copy = hip_copy,

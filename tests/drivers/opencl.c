@@ -253,6 +253,54 @@ Test(opencl, devices_that_changed_are_not_mistaken, .init = rig_cache_set_up,
     cr_assert(strstr(ash_error(), "gone"), "%s", ash_error());
 }
 
+/* ---- What is computed for what is asked ---- */
+
+static struct ash_args matmul_args(int64_t tokens, int64_t rows, bool prompts)
+{
+    struct ash_args args = { .prompts = prompts };
+    cr_assert_eq(ash_tensor_init(ASH_F32, 2, (int64_t[]){ tokens, 96 }, &args.in[0]), ASH_OK);
+    cr_assert_eq(ash_tensor_init(ASH_Q4_0, 2, (int64_t[]){ rows, 96 }, &args.in[1]), ASH_OK);
+    cr_assert_eq(ash_tensor_init(ASH_F32, 2, (int64_t[]){ tokens, rows }, &args.out), ASH_OK);
+    return args;
+}
+
+/* Needs no device: these are the portable kernels' sizes, whoever runs them. */
+Test(opencl, a_matmul_is_rounded_up_to_the_tiles_of_its_entry_point)
+{
+    static const struct {
+        int64_t tokens, rows;
+        bool cores, prompts;
+        const char *way;
+        int64_t whole_tokens, whole_rows;
+    } cases[] = {
+        { 1, 100, false, false, "matmul_1", 1, 100 },
+        { 2, 100, false, true, "matmul_4", 2, 100 },
+        { 16, 100, false, false, "matmul_4", 16, 100 },
+        { 17, 100, false, false, "matmul_tile", 64, 128 },
+        { 64, 128, false, true, "matmul_tile", 64, 128 },
+        { 65, 129, false, true, "matmul_tile", 128, 192 },
+        { 17, 100, true, false, "matmul_tile", 64, 128 },
+        { 3, 100, true, true, "matmul_matrix", 64, 128 },
+        { 300, 1536, true, true, "matmul_matrix", 320, 1536 },
+        { 2000, 1000, true, true, "matmul_matrix_wide", 2048, 1024 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct ash_device_queue queue = { .matrix = cases[i].cores ? MATRIX_MMA : 0 };
+        struct ash_args args = matmul_args(cases[i].tokens, cases[i].rows, cases[i].prompts);
+        struct ash_cost cost;
+        cr_expect_str_eq(ash_device_round_up(&queue.base, &ash_op_matmul, &args), cases[i].way);
+        ash_op_matmul.cost(&args, &cost);
+        cr_expect_eq(cost.flops,
+            2.0 * 96 * (double)cases[i].whole_tokens * (double)cases[i].whole_rows, "%zu", i);
+        cr_expect_eq(args.out.dim[0], cases[i].whole_tokens);
+        cr_expect_eq(args.out.dim[1], cases[i].whole_rows);
+    }
+    struct ash_device_queue queue = { 0 };
+    struct ash_args args = matmul_args(17, 100, false);
+    cr_expect_null(ash_device_round_up(&queue.base, &ash_op_add, &args));
+    cr_expect_eq(args.out.dim[0], 17, "additions have no tiles");
+}
+
 /* ---- Errors ---- */
 
 Test(opencl, a_build_that_fails_shows_the_compilers_words, .init = rig_cache_set_up,
