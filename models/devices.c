@@ -113,6 +113,7 @@ static enum ash_status find(const struct ash_model_devices *devices,
         &(struct ash_place_options){
             .batch = &batch,
             .cost_model = (const struct ash_cost_model *const *)models,
+            .devices = devices->device,
             .runs = runs,
             .context = &asking,
             .effort = EFFORT,

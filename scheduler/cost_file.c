@@ -9,15 +9,22 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MOST_BYTES = 1 << 20, VERSION = 1 };
+enum { MOST_BYTES = 1 << 20, VERSION = 2 };
 
-const char *ash_cost_key(
-    const struct ash_op *op, const struct ash_args *args, char text[ASH_COST_KEY_BYTES])
+void ash_cost_call_of(const struct ash_device *device, const struct ash_op *op,
+    const struct ash_args *args, const struct ash_batch *batch, struct ash_cost_call *out)
 {
+    struct ash_args computed = *args;
+    if (batch)
+        ash_args_bind(&computed, batch);
+    const bool rounds = device && device->driver->round_up;
+    const char *way = rounds ? device->driver->round_up(device, op, &computed) : NULL;
     const struct ash_tensor *of = args->in[1].rank ? &args->in[1] : &args->in[0];
-    snprintf(text, ASH_COST_KEY_BYTES, "%s/%s%s", op->name,
-        of->rank ? ash_type_info(of->type)->name : "-", args->prompts ? "/prompts" : "");
-    return text;
+    if (!way)
+        way = args->prompts ? "prompts" : "";
+    snprintf(out->key, sizeof out->key, "%s/%s%s%s", op->name,
+        of->rank ? ash_type_info(of->type)->name : "-", *way ? "/" : "", way);
+    op->cost(&computed, &out->cost);
 }
 
 /* Jansson bounds how deep a text may nest. */

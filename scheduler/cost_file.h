@@ -10,12 +10,23 @@
  * checked by a fuzzer.
  */
 
-/* What a step's times belong to: "matmul/Q4_1" by its operator and the type of its second input, and
- * "matmul/Q4_1/prompts" in a plan for prompts, which may have other kernels. Kernels follow from that, device
- * and build. Returns text. */
 enum { ASH_COST_KEY_BYTES = 64 };
-const char *ash_cost_key(
-    const struct ash_op *op, const struct ash_args *args, char text[ASH_COST_KEY_BYTES]);
+
+/* A call as cost models know it: what its time belongs to, and the work that the device does for it. */
+struct ash_cost_call {
+    char key[ASH_COST_KEY_BYTES];
+    struct ash_cost cost;
+};
+
+/*
+ * Of an operator on a device with a batch's numbers; `batch` NULL: as `args` has them. The key is the operator and
+ * the type of its second input, "matmul/Q4_1", then the device's way with it where it has several,
+ * "matmul/Q4_1/matmul_tile", else "matmul/Q4_1/prompts" in a plan for prompts, which may have another kernel.
+ * Kernels follow from that, device and build. The cost is that of what the device computes (round_up of struct
+ * ash_driver). `device` NULL, where it is not here: of what is asked for.
+ */
+void ash_cost_call_of(const struct ash_device *device, const struct ash_op *op,
+    const struct ash_args *args, const struct ash_batch *batch, struct ash_cost_call *out);
 
 /* Copies of activations between devices: the key that the above gives for them, and their cost. */
 #define ASH_COPY_KEY "copy/F32"

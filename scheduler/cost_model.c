@@ -104,27 +104,45 @@ static struct entry *find(const struct ash_cost_model *model, const char *key, s
     return NULL;
 }
 
-/* The entry of a key, or of what it is without its last part. */
-static const struct entry *find_nearest(const struct ash_cost_model *model, const char *key)
+/* The mean over the entries whose keys are `key` up to `length` and then go on; of 0, over all. False if there are
+ * none. */
+static bool mean_below(const struct ash_cost_model *model, const char *key, size_t length,
+    const struct sample *at, double *out)
 {
-    const struct entry *entry = find(model, key, strlen(key));
-    const char *part = strrchr(key, '/');
-    return entry || !part ? entry : find(model, key, (size_t)(part - key));
+    double sum = 0;
+    int count = 0;
+    for (size_t i = 0; i < model->entries; i++) {
+        const struct entry *entry = &model->entry[i];
+        if (length > 0 && (strncmp(entry->key, key, length) != 0 || entry->key[length] != '/'))
+            continue;
+        sum += mean_correction(entry, at);
+        count++;
+    }
+    *out = count ? sum / count : 0;
+    return count > 0;
+}
+
+/* By the entry of the key, by those below it, then likewise without its last part, and the one before that. */
+static double correction_of(
+    const struct ash_cost_model *model, const char *key, const struct sample *at)
+{
+    double correction;
+    for (size_t length = strlen(key);;) {
+        const struct entry *entry = find(model, key, length);
+        if (entry)
+            return mean_correction(entry, at);
+        if (mean_below(model, key, length, at, &correction) || length == 0)
+            return correction;
+        while (length > 0 && key[--length] != '/')
+            ;
+    }
 }
 
 double ash_cost_model_predict(
     const struct ash_cost_model *model, const char *key, const struct ash_cost *cost)
 {
     struct sample at = place(cost);
-    const struct entry *entry = find_nearest(model, key);
-    double correction = 0;
-    if (entry) {
-        correction = mean_correction(entry, &at);
-    } else {
-        for (size_t i = 0; i < model->entries; i++)
-            correction += mean_correction(&model->entry[i], &at) / (double)model->entries;
-    }
-    return guess(&model->rates, cost) * exp(correction);
+    return guess(&model->rates, cost) * exp(correction_of(model, key, &at));
 }
 
 /* ---- Learning ---- */

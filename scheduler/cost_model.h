@@ -16,7 +16,8 @@
  * Nadaraya 1964, Watson 1964), so that small and large calls each are predicted by their like, and what
  * was never seen by the nearest known. A few samples a kernel are enough: the guess has the shape.
  *
- * Samples belong to a key, as "matmul/Q4_0/prompts": what one kernel does. A key holds a few dozen; a new one
+ * Samples belong to a key, as "matmul/Q4_0/matmul_tile": what one kernel does, of a cost that its time follows
+ * without jumps (cost_file.h has both of a call). A key holds a few dozen; a new one
  * replaces that which is nearest to it, so that the sizes that occur stay covered and the model follows a
  * machine that changes. Threads: one at a time per model.
  */
@@ -36,8 +37,8 @@ void ash_cost_model_destroy(struct ash_cost_model *model); /* takes NULL */
 enum ash_status ash_cost_model_learn(
     struct ash_cost_model *model, const char *key, const struct ash_cost *cost, double seconds);
 
-/* Seconds, > 0. For a key without samples, "a/b/c", by those of "a/b"; where these are none either, the guess
- * times the mean correction of all the device's. */
+/* Seconds, > 0. For a key without samples, "a/b/c", by those of "a/b", else by the mean of all "a/b/...", and so on
+ * to all of the device's; without any, the guess. */
 double ash_cost_model_predict(
     const struct ash_cost_model *model, const char *key, const struct ash_cost *cost);
 

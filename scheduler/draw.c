@@ -215,17 +215,21 @@ enum ash_status ash_plan_print_dot(const struct ash_plan_view *view, FILE *out)
 static json_t *step_json(const struct ash_plan_view *view, int32_t index)
 {
     struct ash_plan_step step = draw_step(view, index);
-    char shapes[256], name[PLAN_NAME_BYTES], key[ASH_COST_KEY_BYTES];
+    char shapes[256], name[PLAN_NAME_BYTES];
+    struct ash_cost_call call;
     plan_device_name(view->plan, step.device, name);
+    ash_cost_call_of(view->plan->device[step.device].device, step.step->op, &step.step->args,
+        view->batch, &call);
     ash_step_describe(step.step, shapes, sizeof shapes);
-    return json_pack("{s:o, s:s, s:s, s:s, s:i, s:s, s:I, s:i, s:f, s:f, s:f, s:f, s:s, s:o}",
-        "name", ash_json_text(step.name, strlen(step.name)), "operator", step.step->op->name,
-        "kernel", step.step->loaded->kernel, "device", name, "phase", (int)step.step->phase,
-        "shapes", shapes, "arena_offset", (json_int_t)step.arena_offset, "last_phase",
-        (int)step.last_phase, "bytes_read", step.cost.bytes_read, "bytes_written",
-        step.cost.bytes_written, "flops", step.cost.flops, "predicted_s", step_s(view, &step.cost),
-        "cost_key", ash_cost_key(step.step->op, &step.step->args, key), "measured_s",
-        view->step_s ? json_real(view->step_s[index]) : json_null());
+    return json_pack(
+        "{s:o, s:s, s:s, s:s, s:i, s:s, s:I, s:i, s:f, s:f, s:f, s:f, s:s, s:f, s:f, s:o}", "name",
+        ash_json_text(step.name, strlen(step.name)), "operator", step.step->op->name, "kernel",
+        step.step->loaded->kernel, "device", name, "phase", (int)step.step->phase, "shapes", shapes,
+        "arena_offset", (json_int_t)step.arena_offset, "last_phase", (int)step.last_phase,
+        "bytes_read", step.cost.bytes_read, "bytes_written", step.cost.bytes_written, "flops",
+        step.cost.flops, "predicted_s", step_s(view, &step.cost), "cost_key", call.key,
+        "cost_bytes", call.cost.bytes_read + call.cost.bytes_written, "cost_flops", call.cost.flops,
+        "measured_s", view->step_s ? json_real(view->step_s[index]) : json_null());
 }
 
 json_t *ash_plan_json(const struct ash_plan_view *view)

@@ -194,35 +194,35 @@ struct looking {
     double *predicted;     /* [step] */
 };
 
-/* Calls `look` with the key and the cost of each step that has a model, in their order, until it fails. */
+/* Calls `look` with each step that has a model, as that knows it, in their order, until it fails. */
 static enum ash_status for_each_step(const struct ash_plan *plan, const struct ash_batch *batch,
     const struct looking *looking,
     enum ash_status (*look)(const struct looking *looking, struct ash_cost_model *model, int32_t i,
-        const char *key, const struct ash_cost *cost))
+        const struct ash_cost_call *call))
 {
     for (int32_t i = 0; i < plan->summary.steps; i++) {
-        struct ash_plan_step step;
-        char key[ASH_COST_KEY_BYTES];
-        ASH_TRY(ash_plan_step_at(plan, i, batch, &step));
-        ash_cost_key(step.step->op, &step.step->args, key);
-        struct ash_cost_model *model = looking->models[step.device];
-        if (model)
-            ASH_TRY(look(looking, model, i, key, &step.cost));
+        const struct ash_step *step = &plan->step[i];
+        int32_t device = plan->node[i].device;
+        struct ash_cost_call call;
+        if (!looking->models[device])
+            continue;
+        ash_cost_call_of(plan->device[device].device, step->op, &step->args, batch, &call);
+        ASH_TRY(look(looking, looking->models[device], i, &call));
     }
     return ASH_OK;
 }
 
 static enum ash_status learn(const struct looking *looking, struct ash_cost_model *model, int32_t i,
-    const char *key, const struct ash_cost *cost)
+    const struct ash_cost_call *call)
 {
     double seconds = looking->seconds[i] * looking->factor;
-    return seconds > 0 ? ash_cost_model_learn(model, key, cost, seconds) : ASH_OK;
+    return seconds > 0 ? ash_cost_model_learn(model, call->key, &call->cost, seconds) : ASH_OK;
 }
 
 static enum ash_status predict(const struct looking *looking, struct ash_cost_model *model,
-    int32_t i, const char *key, const struct ash_cost *cost)
+    int32_t i, const struct ash_cost_call *call)
 {
-    looking->predicted[i] = ash_cost_model_predict(model, key, cost);
+    looking->predicted[i] = ash_cost_model_predict(model, call->key, &call->cost);
     return ASH_OK;
 }
 

@@ -38,8 +38,8 @@ static void building_finish(struct building *b)
 
 /* ---- Costs ---- */
 
-/* The arguments of a node with the batch's numbers; no data. */
-static struct ash_args bind(const struct building *b, const struct ash_graph_node *node)
+/* The arguments of a node at their largest; no data. */
+static struct ash_args args_of(const struct building *b, const struct ash_graph_node *node)
 {
     const struct ash_batch *batch = b->options->batch;
     struct ash_args args = { .params = node->params,
@@ -51,8 +51,6 @@ static struct ash_args bind(const struct building *b, const struct ash_graph_nod
         }
     if (node->out != ASH_NO_VALUE)
         args.out = ash_graph_value_at(b->graph, node->out)->tensor;
-    if (batch)
-        ash_args_bind(&args, batch);
     return args;
 }
 
@@ -65,15 +63,17 @@ static const struct ash_rates *rates_of(
 }
 
 static double seconds_on(const struct building *b, const struct ash_graph_node *node,
-    const struct ash_args *args, const struct ash_cost *cost, int32_t device)
+    const struct ash_args *args, int32_t device)
 {
-    char key[ASH_COST_KEY_BYTES];
+    struct ash_cost_call call;
     const struct ash_place_options *options = b->options;
     if (options->runs && !options->runs(options->context, b->graph, node, device))
         return HUGE_VAL;
+    ash_cost_call_of(
+        options->devices ? options->devices[device] : NULL, node->op, args, options->batch, &call);
+    const struct ash_cost *cost = &call.cost;
     if (options->cost_model && options->cost_model[device])
-        return ash_cost_model_predict(
-            options->cost_model[device], ash_cost_key(node->op, args, key), cost);
+        return ash_cost_model_predict(options->cost_model[device], call.key, cost);
     const struct ash_rates *rates = rates_of(b, node, device);
     return rates->launch_s + fmax((cost->bytes_read + cost->bytes_written) / rates->bytes_per_s,
                                  cost->flops / rates->flops_per_s);
@@ -127,12 +127,10 @@ static enum ash_status add_use(struct building *b, ash_value value, int32_t node
 static enum ash_status add_node(struct building *b, int32_t index)
 {
     const struct ash_graph_node *node = ash_graph_node_at(b->graph, index);
-    struct ash_args args = bind(b, node);
-    struct ash_cost cost;
-    node->op->cost(&args, &cost);
+    struct ash_args args = args_of(b, node);
     for (int32_t device = 0; device < b->machine->devices; device++)
         b->seconds[(size_t)index * (size_t)b->machine->devices + (size_t)device] =
-            seconds_on(b, node, &args, &cost, device);
+            seconds_on(b, node, &args, device);
     for (int i = 0; i < ASH_MAX_INPUTS; i++) {
         if (node->in[i] == ASH_NO_VALUE)
             continue;

@@ -22,6 +22,9 @@ struct ash_place_options {
     const struct ash_batch *batch; /* whose time is made short; NULL = the largest */
     /* By device of the machine; NULL, and each NULL among them: the table's rates alone. */
     const struct ash_cost_model *const *cost_model;
+    /* By device of the machine, which are then in use: what they compute for a node is what it costs there. NULL:
+     * the machine is not here, and a node costs what it asks for. */
+    struct ash_device *const *devices;
     /* Whether a device of the machine has a kernel for a node; NULL = all have. */
     bool (*runs)(void *context, const struct ash_graph *graph, const struct ash_graph_node *node,
         int32_t device);

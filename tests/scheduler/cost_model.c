@@ -117,6 +117,23 @@ Test(cost_model, goes_by_the_wider_key_where_the_finer_has_no_samples)
     ash_cost_model_destroy(model);
 }
 
+Test(cost_model, goes_by_the_ways_that_it_knows_where_one_has_no_samples)
+{
+    struct ash_cost_model *model;
+    cr_assert_eq(ash_cost_model_create(&rates, &model), ASH_OK);
+    struct ash_cost cost = matmul(1, 8);
+    cr_assert_eq(ash_cost_model_learn(model, "matmul/Q4_0/few", &cost, 2e-3), ASH_OK);
+    cr_assert_eq(ash_cost_model_learn(model, "matmul/Q4_0/tile", &cost, 8e-3), ASH_OK);
+    cr_assert_eq(ash_cost_model_learn(model, "matmul/Q4_01/tile", &cost, 9), ASH_OK);
+    cr_expect_float_eq(ash_cost_model_predict(model, "matmul/Q4_0/wide", &cost), 4e-3, 1e-9);
+    cr_expect_float_eq(ash_cost_model_predict(model, "matmul/Q4_0", &cost), 4e-3, 1e-9);
+    cr_expect_float_eq(ash_cost_model_predict(model, "matmul/Q4_0/few", &cost), 2e-3, 1e-9);
+    double of_all = cbrt(2e-3 * 8e-3 * 9);
+    cr_expect_float_eq(ash_cost_model_predict(model, "matmul/F32", &cost) / of_all, 1, 1e-9);
+    cr_expect_float_eq(ash_cost_model_predict(model, "add/F32", &cost) / of_all, 1, 1e-9);
+    ash_cost_model_destroy(model);
+}
+
 Test(cost_model, comes_back_from_json_and_refuses_what_is_none)
 {
     struct ash_cost_model *model, *again;
