@@ -63,12 +63,21 @@ struct known {
 };
 enum { MOST_KEYS = 32 };
 
-/* Whether a sample is to be learned: it is of a size that is new to its key, which has not enough yet. */
+/* How much of a key is the operator's: all but a device's way with it, so that all its ways share ten samples. */
+static int operator_length(const char *key)
+{
+    const char *way = strstr(key, "/matmul_");
+    return way ? (int)(way - key) : (int)strlen(key);
+}
+
+/* Whether a sample is to be learned: it is of a size that is new to its operator, which has not enough yet. */
 static bool take(struct known *known, const struct sample *s)
 {
-    while (known->key[0] && strcmp(known->key, s->key) != 0)
+    char key[sizeof known->key];
+    snprintf(key, sizeof key, "%.*s", operator_length(s->key), s->key);
+    while (known->key[0] && strcmp(known->key, key) != 0)
         known++;
-    snprintf(known->key, sizeof known->key, "%s", s->key);
+    snprintf(known->key, sizeof known->key, "%s", key);
     for (int i = 0; i < known->count; i++)
         if (known->cost[i].flops == s->cost.flops &&
             known->cost[i].bytes_read == s->cost.bytes_read)
@@ -79,26 +88,38 @@ static bool take(struct known *known, const struct sample *s)
     return true;
 }
 
+/* The roofs are what devices.h takes such a device to do, on two cores and on one. */
+static const struct recorded {
+    const char *device;
+    struct ash_rates rates;
+    double most; /* that may be its median error */
+} recorded[] = {
+    { "cpu-Q4_0", { 16e9, 100e9, 1e-6 }, 0.15 },
+    { "cpu-Q8_0", { 16e9, 100e9, 1e-6 }, 0.15 },
+    { "cpu-F16", { 16e9, 100e9, 1e-6 }, 0.15 },
+    { "opencl-Q4_1", { 4e9, 5e9, 50e-6 }, 0.15 },
+    /* One of its samples tells another of the same size to 11 %, in the median; of one token to 24. */
+    { "opencl-Q4_0", { 8e9, 10e9, 50e-6 }, 0.22 },
+};
+
 /*
  * The median of |predicted - took| / took over a device's samples, but for those that it was taught: of each
- * operator the first of 10 sizes, or none. The roofs are what devices.h takes such a device to do.
+ * operator the first of 10 sizes, or none.
  */
-static double median_error(const char *device, const int *order, bool teach)
+static double median_error(const struct recorded *of, const int *order, bool teach)
 {
     static double error[MOST_SAMPLES];
     static bool learned[MOST_SAMPLES];
     static struct known known[MOST_KEYS];
-    const bool processor = strncmp(device, "cpu", 3) == 0;
-    const struct ash_rates rates = processor ? (struct ash_rates){ 16e9, 100e9, 1e-6 }
-                                             : (struct ash_rates){ 8e9, 10e9, 50e-6 };
     struct ash_cost_model *model;
     int asked = 0;
     memset(known, 0, sizeof known);
-    cr_assert_eq(ash_cost_model_create(&rates, &model), ASH_OK);
+    cr_assert_eq(ash_cost_model_create(&of->rates, &model), ASH_OK);
     for (int i = 0; i < samples; i++) {
         const struct sample *s = &sample[order[i]];
-        learned[i] = strcmp(s->device, device) != 0 || take(known, s);
-        if (teach && learned[i] && strcmp(s->device, device) == 0)
+        const bool other = strcmp(s->device, of->device) != 0;
+        learned[i] = other || take(known, s);
+        if (teach && learned[i] && !other)
             cr_assert_eq(ash_cost_model_learn(model, s->key, &s->cost, s->seconds), ASH_OK);
     }
     for (int i = 0; i < samples; i++) {
@@ -108,33 +129,22 @@ static double median_error(const char *device, const int *order, bool teach)
             error[asked++] = fabs(predicted_s - s->seconds) / s->seconds;
     }
     ash_cost_model_destroy(model);
-    cr_assert_gt(asked, 40, "%s: %d", device, asked);
+    cr_assert_gt(asked, 40, "%s: %d", of->device, asked);
     qsort(error, (size_t)asked, sizeof *error, by_value);
     return error[asked / 2];
 }
-
-/*
- * PoCL's rate is no smooth function of the size: 9.5 GFLOP/s with 16 tokens, 4.9 with 32, whose tiles are half
- * empty, 11.7 with 128. What lies between two such sizes cannot be told from them, so it is held to less.
- */
-static const struct {
-    const char *device;
-    double most;
-} devices[] = { { "cpu-Q4_0", 0.15 }, { "cpu-Q8_0", 0.15 }, { "cpu-F16", 0.15 },
-    { "opencl-Q4_0", 0.30 } };
 
 Test(cost_model, errs_by_less_than_15_percent_after_10_samples_of_each_operator_of_a_real_model)
 {
     static int order[MOST_SAMPLES];
     read_samples();
-    for (size_t d = 0; d < sizeof devices / sizeof *devices; d++)
+    for (size_t d = 0; d < sizeof recorded / sizeof *recorded; d++)
         for (uint64_t seed = 1; seed <= 20; seed++) {
+            const struct recorded *of = &recorded[d];
             shuffle(seed, order);
-            double none = median_error(devices[d].device, order, false);
-            double after = median_error(devices[d].device, order, true);
-            cr_expect_gt(
-                none, 1.2 * after, "%s: %g before, %g after", devices[d].device, none, after);
-            cr_expect_leq(
-                after, devices[d].most, "%s, order %d: %g", devices[d].device, (int)seed, after);
+            double none = median_error(of, order, false);
+            double after = median_error(of, order, true);
+            cr_expect_gt(none, 1.2 * after, "%s: %g before, %g after", of->device, none, after);
+            cr_expect_leq(after, of->most, "%s, order %d: %g", of->device, (int)seed, after);
         }
 }
