@@ -99,12 +99,30 @@ static enum ash_status run_copy(
     return copy_directly(plan, segment, step->out, step->in[0], bytes);
 }
 
-static enum ash_status run_segment(
-    struct ash_plan *plan, struct plan_segment *segment, const struct ash_batch *batch)
+enum ash_status plan_queue_segment(
+    struct ash_plan *plan, int32_t index, const struct ash_batch *batch)
 {
+    struct plan_segment *segment = &plan->segment[index];
     if (segment->from >= 0)
         return run_copy(plan, segment, batch);
     return plan_note(plan, segment->device, run_steps(plan, segment, batch));
+}
+
+enum ash_status plan_queue_output(
+    struct ash_plan *plan, int32_t index, const struct ash_batch *batch, struct ash_place to)
+{
+    const struct plan_output *output = &plan->output[index];
+    struct ash_tensor tensor = output->tensor;
+    ash_tensor_bind(&tensor, batch);
+    size_t bytes = tensor.dim[0] > 0 ? ash_tensor_bytes(&tensor) : 0;
+    if (!output->place.buffer || bytes == 0)
+        return ASH_OK;
+    int32_t by = plan->value[output->value].device;
+    struct plan_device *device = &plan->device[by];
+    struct ash_event after = device->last;
+    return plan_note(plan, by,
+        device->device->driver->copy(
+            device->device, to, output->place, bytes, &after, 1, &device->last));
 }
 
 /* Binds the outputs, and fetches those that were made where the host cannot read them. */
@@ -113,22 +131,14 @@ static enum ash_status take_outputs(struct ash_plan *plan, const struct ash_batc
     for (int32_t i = 0; i < plan->output_count; i++) {
         struct plan_output *output = &plan->output[i];
         ash_tensor_bind(&output->tensor, batch);
-        size_t bytes = output->tensor.dim[0] > 0 ? ash_tensor_bytes(&output->tensor) : 0;
-        if (!output->place.buffer || bytes == 0)
-            continue;
-        int32_t index = plan->value[output->value].device;
-        struct plan_device *device = &plan->device[index];
-        struct ash_event after = device->last;
-        ASH_TRY(plan_note(plan, index,
-            device->device->driver->copy(device->device, (struct ash_place){ &output->copy, 0 },
-                output->place, bytes, &after, 1, &device->last)));
+        ASH_TRY(plan_queue_output(plan, i, batch, (struct ash_place){ &output->copy, 0 }));
     }
     return ASH_OK;
 }
 
 /* Waits for all devices, also after an error, as the batch is the caller's again then. Returns the first
  * error. */
-static enum ash_status finish(struct ash_plan *plan, enum ash_status status)
+enum ash_status plan_finish(struct ash_plan *plan, enum ash_status status)
 {
     for (int32_t i = 0; i < plan->devices; i++) {
         struct ash_event last = plan->device[i].last;
@@ -142,7 +152,7 @@ static enum ash_status finish(struct ash_plan *plan, enum ash_status status)
     return status;
 }
 
-static void begin(struct ash_plan *plan)
+void plan_begin(struct ash_plan *plan)
 {
     plan->failed = -1;
     for (int32_t i = 0; i < plan->devices; i++)
@@ -152,26 +162,28 @@ static void begin(struct ash_plan *plan)
 enum ash_status plan_run_segment(
     struct ash_plan *plan, int32_t index, const struct ash_batch *batch)
 {
-    begin(plan);
-    return finish(plan, run_segment(plan, &plan->segment[index], batch));
+    plan_begin(plan);
+    return plan_finish(plan, plan_queue_segment(plan, index, batch));
 }
 
 enum ash_status plan_run_step(struct ash_plan *plan, int32_t index, const struct ash_batch *batch)
 {
     int32_t device = plan->node[index].device;
-    begin(plan);
-    return finish(plan,
+    plan_begin(plan);
+    return plan_finish(plan,
         plan_note(plan, device, launch_step(&plan->device[device], &plan->step[index], batch)));
 }
 
 enum ash_status ash_plan_run(struct ash_plan *plan, const struct ash_batch *batch)
 {
     ASH_TRY(check_batch(plan, batch));
+    if (plan_micro_takes(plan, batch))
+        return plan_micro_run(plan, batch);
     enum ash_status status = ASH_OK;
-    begin(plan);
+    plan_begin(plan);
     for (int32_t i = 0; i < plan->segments && status == ASH_OK; i++)
-        status = run_segment(plan, &plan->segment[i], batch);
+        status = plan_queue_segment(plan, i, batch);
     if (status == ASH_OK)
         status = take_outputs(plan, batch);
-    return finish(plan, status);
+    return plan_finish(plan, status);
 }

@@ -10,7 +10,7 @@
 
 struct ash_args plan_args(const struct ash_plan *plan, const struct plan_node *node)
 {
-    struct ash_args args = { .params = node->params, .prompts = plan->answers != NULL };
+    struct ash_args args = { .params = node->params, .prompts = plan->prompts };
     for (int i = 0; i < ASH_MAX_INPUTS; i++)
         if (node->in[i] != ASH_NO_VALUE) {
             args.in[i] = plan->value[node->in[i]].tensor;
@@ -77,10 +77,14 @@ enum ash_status plan_alloc(struct ash_plan *plan, int32_t index, size_t size_byt
 
 static enum ash_status import_values(struct ash_plan *plan, const struct ash_graph *graph)
 {
+    const struct ash_batch most = { .tokens = (int32_t)plan->tokens,
+        .outputs = (int32_t)plan->outputs };
     for (ash_value i = 0; i < ash_graph_values(graph); i++) {
         const struct ash_graph_value *value = ash_graph_value_at(graph, i);
+        struct ash_tensor tensor = value->tensor;
         ash_value index;
-        ASH_TRY(plan_add_value(plan, &value->tensor, &index));
+        ash_tensor_bind(&tensor, &most);
+        ASH_TRY(plan_add_value(plan, &tensor, &index));
         plan->value[index].kind = value->kind;
         plan->value[index].output = value->output;
         plan->value[index].node = value->producer;
@@ -124,17 +128,23 @@ static enum ash_status import_nodes(
     return plan_settle_states(plan);
 }
 
+static int64_t at_most(int64_t count, int64_t most)
+{
+    return count < most ? count : most;
+}
+
 static enum ash_status import(
-    struct ash_plan *plan, const struct ash_graph *graph, const int32_t *placement)
+    struct ash_plan *plan, const struct ash_graph *graph, const struct ash_plan_options *options)
 {
     ASH_TRY(ash_graph_status(graph));
     if (ash_graph_nodes(graph) == 0)
         return ash_fail(ASH_ERR_ARGUMENT, "the graph has no operators");
-    plan->tokens = ash_graph_tokens(graph);
-    plan->outputs = ash_graph_outputs(graph);
+    int64_t most = plan->whole ? options->micro_tokens : INT32_MAX;
+    plan->tokens = at_most(ash_graph_tokens(graph), most);
+    plan->outputs = at_most(ash_graph_outputs(graph), most);
     plan->summary.nodes = ash_graph_nodes(graph);
     ASH_TRY(import_values(plan, graph));
-    return import_nodes(plan, graph, placement);
+    return import_nodes(plan, graph, options->placement);
 }
 
 /* ---- Steps and segments ---- */
@@ -290,6 +300,8 @@ bool ash_plan_is_same(const struct ash_plan *a, const struct ash_plan *b)
 
 static enum ash_status take_devices(struct ash_plan *plan, const struct ash_plan_options *options)
 {
+    plan->base = plan->whole ? plan->whole : options->answers;
+    plan->prompts = plan->whole ? plan->whole->prompts : options->answers != NULL;
     if (options->device_count < 1)
         return ash_fail(ASH_ERR_ARGUMENT, "a plan needs a device to run on");
     plan->device = ash_alloc_array((size_t)options->device_count, sizeof *plan->device);
@@ -298,10 +310,9 @@ static enum ash_status take_devices(struct ash_plan *plan, const struct ash_plan
     plan->devices = options->device_count;
     for (int32_t i = 0; i < plan->devices; i++) {
         plan->device[i].device = options->devices[i];
-        plan->device[i].used_bytes = options->answers ? options->answers->device[i].used_bytes : 0;
+        plan->device[i].used_bytes = plan->base ? plan->base->device[i].used_bytes : 0;
     }
     plan->trace = options->trace;
-    plan->answers = options->answers;
     return ASH_OK;
 }
 
@@ -326,7 +337,7 @@ static enum ash_status make(
     struct ash_plan *plan, const struct ash_graph *graph, const struct ash_plan_options *options)
 {
     ASH_TRY(take_devices(plan, options));
-    ASH_TRY(import(plan, graph, options->placement));
+    ASH_TRY(import(plan, graph, options));
     if (!options->no_fusion)
         plan_absorb(plan);
     ASH_TRY(plan_place(plan, !options->no_fusion));
@@ -338,16 +349,18 @@ static enum ash_status make(
     ASH_TRY(plan_add_states(plan));
     ASH_TRY(plan_add_weights(plan, options));
     ASH_TRY(add_lanes(plan));
-    return make_segments(plan);
+    ASH_TRY(make_segments(plan));
+    return plan->whole ? ASH_OK : plan_add_micro(plan, graph, options);
 }
 
-enum ash_status ash_plan_create(
-    const struct ash_graph *graph, const struct ash_plan_options *options, struct ash_plan **out)
+enum ash_status plan_create(const struct ash_graph *graph, const struct ash_plan_options *options,
+    struct ash_plan *whole, struct ash_plan **out)
 {
     struct ash_plan *plan = ash_alloc_zero(sizeof *plan);
     if (!plan)
         return ash_fail_memory(sizeof *plan, "a plan");
     plan->failed = -1;
+    plan->whole = whole;
     enum ash_status status = make(plan, graph, options);
     if (status != ASH_OK) {
         if (options->failed_out)
@@ -359,10 +372,17 @@ enum ash_status ash_plan_create(
     return ASH_OK;
 }
 
+enum ash_status ash_plan_create(
+    const struct ash_graph *graph, const struct ash_plan_options *options, struct ash_plan **out)
+{
+    return plan_create(graph, options, NULL, out);
+}
+
 void ash_plan_destroy(struct ash_plan *plan)
 {
     if (!plan)
         return;
+    plan_micro_destroy(plan->micro);
     for (int32_t i = 0; i < plan->segments; i++) {
         struct ash_device *device = plan->device[plan->segment[i].device].device;
         if (plan->segment[i].program)

@@ -16,7 +16,7 @@ struct ash_trace;
  * want, each where it is read. A value read on another device than the one that made it is copied there,
  * once, in a step of its own. A replay
  * then only binds the batch's numbers and runs: it allocates nothing and takes no lock. Devices wait for
- * each other's events, the host for none but the last.
+ * each other's events, the host for none but the last (a driver whose work is done in launch() waits there).
  *
  * Threads: one replay at a time per plan. The graph may be destroyed once the plan is made.
  */
@@ -35,6 +35,13 @@ struct ash_plan_options {
      * are may hang on which of its tokens ran in which of the two, on nothing else.
      */
     const struct ash_plan *answers;
+    /*
+     * 0, or: a batch of more tokens than this is run as micro-batches of at most so many, in order, and each
+     * device goes on to the next one while others still have the one before (pipeline parallelism: GPipe,
+     * Huang et al. 2019, arXiv:1811.06965). Only where values go from device to device. It takes memory for
+     * the activations of two micro-batches; where there is none, there are no micro-batches either.
+     */
+    int32_t micro_tokens;
     bool no_fusion;  /* one step a node, as written; for tests and comparisons */
     bool no_sharing; /* each result in memory of its own; likewise */
     /* Plain weights smaller than this are copied even where the device could read them in place: each
@@ -95,7 +102,8 @@ struct ash_plan_summary {
     uint64_t weight_bytes; /* uploaded, as kernels want them; with those of the plan for answers */
     uint64_t mapped_bytes; /* weights used where they lie */
     uint64_t state_bytes;
-    uint64_t arena_bytes;
+    uint64_t arena_bytes;    /* with those of micro-batches */
+    int32_t micro_tokens;    /* of a micro-batch at most; 0 = there are none */
     uint64_t unshared_bytes; /* what the arena would take without sharing by lifetime */
 };
 struct ash_plan_step {

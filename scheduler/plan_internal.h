@@ -45,8 +45,8 @@ struct plan_device {
     struct ash_device *device;
     struct ash_buffer *weights, *states, *arena;
     struct ash_trace_lane *lane; /* for drivers that do not compile */
-    size_t used_bytes;           /* of its memory: the three, and those of the plan for answers */
-    struct ash_event last;       /* of this replay: work on it, or on its memory */
+    size_t used_bytes;     /* of its memory: the three, those of base, and those of micro-batches */
+    struct ash_event last; /* of this replay: work on it, or on what it has in its arena */
 };
 
 struct plan_output {
@@ -76,9 +76,31 @@ struct plan_upload {
     bool last;                       /* of its weight: its data is not needed afterwards */
 };
 
+/* Micro-batches (plan_micro.c): part i of a batch is of slot i % PLAN_SLOTS. */
+enum { PLAN_SLOTS = 3 };
+
+struct plan_micro {
+    struct ash_plan *slot[PLAN_SLOTS]; /* owned; all have the same segments */
+    /* By segment: how many segments must have been queued before it of the part before (which touches the same
+     * states), and of the part before in its slot (which has activations on the same devices). */
+    int32_t *after, *reuses;
+    int32_t
+        *takes; /* by output: the segment whose turn it is to have it fetched before it begins */
+    /* Of the replay under way: the parts, and how many segments of each have been queued. */
+    struct ash_batch *part;
+    int32_t *queued, parts;
+    /* What the parts point into: as long as the whole batch's, and a span more for each part. */
+    struct ash_span *span;
+    int32_t *token_span, *output;
+};
+
 struct ash_plan {
     int64_t tokens, outputs;
-    const struct ash_plan *answers; /* as in the options */
+    const struct ash_plan
+        *whole; /* of whose batches it computes parts, or another such; NULL = of none */
+    const struct ash_plan *base; /* whose weights and states it uses; NULL = it has its own */
+    bool prompts;                /* made for batches of prompts */
+    struct plan_micro *micro;    /* owned; NULL = batches are run whole */
     struct plan_value *value;
     size_t values, value_capacity;
     struct plan_node *node; /* once phases are set: in the order of the steps */
@@ -167,6 +189,29 @@ enum ash_status plan_lay_out(struct ash_plan *plan, bool share);
 /* plan_weight.c: gives states and weights their places and uploads the weights. Needs plan->step. */
 enum ash_status plan_add_states(struct ash_plan *plan);
 enum ash_status plan_add_weights(struct ash_plan *plan, const struct ash_plan_options *options);
+
+/* plan.c: a plan as the options say; with `whole`, for micro-batches of that one's batches (or of those that it
+ * is for itself). */
+enum ash_status plan_create(const struct ash_graph *graph, const struct ash_plan_options *options,
+    struct ash_plan *whole, struct ash_plan **out);
+
+/* plan_micro.c: makes plan->micro where there is more than one device to keep at work, and memory for it. */
+enum ash_status plan_add_micro(
+    struct ash_plan *plan, const struct ash_graph *graph, const struct ash_plan_options *options);
+void plan_micro_destroy(struct plan_micro *micro); /* takes NULL */
+/* execute_micro.c: whether a batch is run as micro-batches; runs it so. */
+bool plan_micro_takes(const struct ash_plan *plan, const struct ash_batch *batch);
+enum ash_status plan_micro_run(struct ash_plan *plan, const struct ash_batch *batch);
+
+/* execute.c: parts of a replay. Begins one; queues a segment; queues output i on its way to `to`, from its first
+ * row on (nothing where the host reads it where it is made); waits for all, and returns `status` or the first
+ * error there was. */
+void plan_begin(struct ash_plan *plan);
+enum ash_status plan_queue_segment(
+    struct ash_plan *plan, int32_t index, const struct ash_batch *batch);
+enum ash_status plan_queue_output(
+    struct ash_plan *plan, int32_t index, const struct ash_batch *batch, struct ash_place to);
+enum ash_status plan_finish(struct ash_plan *plan, enum ash_status status);
 
 /* execute.c: one segment, or one step that is no copy, by itself; returns when it is done. */
 enum ash_status plan_run_segment(

@@ -59,8 +59,8 @@ static const struct plan_upload *find_readable(
     return NULL;
 }
 
-/* The step reads input i where `plan`, this one or the one for answers, has it. Memory of this one is not
- * there yet: give_memory() completes those. */
+/* The step reads input i where `plan`, this one or one that it is based on, has it. Memory of this one is
+ * not there yet: give_memory() completes those. */
 static void read_upload(
     const struct ash_plan *plan, const struct plan_upload *upload, struct ash_step *step, int i)
 {
@@ -87,19 +87,18 @@ static enum ash_status add_upload(struct ash_plan *plan, struct plan_upload *wan
     return ASH_OK;
 }
 
-/* The plan that has the weight already, in a form that the step can read; *out NULL if none has. */
+/* The plan that has the weight already, in a form that the step can read, this one last; NULL, and *out
+ * too, if none has. */
 static const struct ash_plan *find_any(const struct ash_plan *plan, const struct plan_node *reader,
     const struct plan_upload *wanted, const struct plan_upload **out)
 {
-    const struct ash_plan *at[] = { plan->answers, plan };
-    for (int i = 0; i < 2; i++) {
-        *out = at[i] ? find_readable(at[i], reader, wanted) : NULL;
-        if (at[i] && !*out)
-            *out = find_upload(at[i], reader, wanted);
-        if (*out)
-            return at[i];
-    }
-    return plan;
+    const struct ash_plan *owner = plan->base ? find_any(plan->base, reader, wanted, out) : NULL;
+    if (owner)
+        return owner;
+    *out = find_readable(plan, reader, wanted);
+    if (!*out)
+        *out = find_upload(plan, reader, wanted);
+    return *out ? plan : NULL;
 }
 
 /* Notes that node `index` reads a weight as input i, and where that will lie. */
@@ -124,7 +123,7 @@ static enum ash_status add_use(struct ash_plan *plan, size_t *total_bytes, size_
     }
     if (!found)
         ASH_TRY(add_upload(plan, &wanted, total_bytes, &found));
-    read_upload(owner, found, step, i);
+    read_upload(owner ? owner : plan, found, step, i);
     return ASH_OK;
 }
 
@@ -243,8 +242,8 @@ enum ash_status plan_add_weights(struct ash_plan *plan, const struct ash_plan_op
         mark_last(plan);
         status = upload_all(plan, options);
     }
-    if (plan->answers)
-        plan->summary.weight_bytes += plan->answers->summary.weight_bytes;
+    if (plan->base)
+        plan->summary.weight_bytes += plan->base->summary.weight_bytes;
     ash_free(total_bytes);
     return status;
 }
@@ -267,10 +266,10 @@ static void share_states(struct ash_plan *plan)
 {
     for (size_t i = 0; i < plan->values; i++)
         if (plan->value[i].kind == ASH_VALUE_STATE) {
-            plan->value[i].place = plan->answers->value[i].place;
-            plan->value[i].tensor.data = plan->answers->value[i].tensor.data;
+            plan->value[i].place = plan->base->value[i].place;
+            plan->value[i].tensor.data = plan->base->value[i].tensor.data;
         }
-    plan->summary.state_bytes = plan->answers->summary.state_bytes;
+    plan->summary.state_bytes = plan->base->summary.state_bytes;
     for (int32_t i = 0; i < plan->devices; i++)
         set_states(plan, i);
 }
@@ -303,9 +302,9 @@ static enum ash_status add_states(struct ash_plan *plan, int32_t index)
 
 enum ash_status plan_add_states(struct ash_plan *plan)
 {
-    if (plan->answers)
+    if (plan->base)
         share_states(plan);
-    for (int32_t i = 0; i < plan->devices && !plan->answers; i++)
+    for (int32_t i = 0; i < plan->devices && !plan->base; i++)
         ASH_TRY(add_states(plan, i));
     return ASH_OK;
 }

@@ -24,10 +24,18 @@ struct work {
     int after_count;
 };
 
+/* In order. The n-th work (from 1) of queue q has the event value n * QUEUES + q. */
+enum { STEPS, COPIES, QUEUES };
+
+struct queue {
+    struct work work[MOST_QUEUED]; /* the n-th: work[(n - 1) % MOST_QUEUED] */
+    uint64_t queued, done;
+};
+
 struct lazy_device {
     struct ash_device base;
-    struct work work[MOST_QUEUED]; /* of event value v: work[(v - 1) % MOST_QUEUED] */
-    uint64_t queued, done;
+    struct queue queue[QUEUES];
+    enum lazy_copying copying;
     int64_t fail_in; /* calls until one fails; -1 = never */
     enum ash_status fail_with;
     bool lost;
@@ -132,10 +140,10 @@ static void run_step(const struct work *work)
 }
 
 /* Runs it, or drops it where what it waits for has failed. */
-static enum ash_status run_work(const struct ash_device *device, const struct work *work)
+static enum ash_status run_work(const struct work *work)
 {
     for (int i = 0; i < work->after_count; i++)
-        if (work->after[i].device && work->after[i].device != device)
+        if (work->after[i].device)
             ASH_TRY(work->after[i].device->driver->wait(work->after[i].device, work->after[i]));
     if (work->step)
         run_step(work);
@@ -148,30 +156,31 @@ static enum ash_status run_work(const struct ash_device *device, const struct wo
 static enum ash_status lazy_wait(struct ash_device *device, struct ash_event event)
 {
     struct lazy_device *self = of(device);
+    struct queue *queue = &self->queue[event.value % QUEUES];
     enum ash_status status = ASH_OK;
-    if (event.value > self->queued)
+    if (event.value / QUEUES > queue->queued)
         return ash_fail(ASH_ERR_ARGUMENT, "no work was queued under this event");
     if (self->lost)
         return fail(self);
-    while (self->done < event.value) {
-        enum ash_status ran = run_work(device, &self->work[self->done++ % MOST_QUEUED]);
+    while (queue->done < event.value / QUEUES) {
+        enum ash_status ran = run_work(&queue->work[queue->done++ % MOST_QUEUED]);
         status = status == ASH_OK ? ran : status;
     }
     return status;
 }
 
-static enum ash_status queue(struct ash_device *device, struct work work,
+static enum ash_status add(struct ash_device *device, int index, struct work work,
     const struct ash_event *after, int after_count, struct ash_event *done)
 {
     struct lazy_device *self = of(device);
+    struct queue *queue = &self->queue[index];
     ASH_TRY(begin(self));
     assert(after_count <= MOST_AFTER);
-    if (self->queued - self->done == MOST_QUEUED)
-        ASH_TRY(lazy_wait(device, (struct ash_event){ device, self->queued }));
+    assert(queue->queued - queue->done < MOST_QUEUED);
     memcpy(work.after, after, (size_t)after_count * sizeof *after);
     work.after_count = after_count;
-    self->work[self->queued++ % MOST_QUEUED] = work;
-    *done = (struct ash_event){ device, self->queued };
+    queue->work[queue->queued++ % MOST_QUEUED] = work;
+    *done = (struct ash_event){ device, queue->queued * QUEUES + (uint64_t)index };
     return ASH_OK;
 }
 
@@ -179,18 +188,22 @@ static enum ash_status lazy_launch(struct ash_device *device, const struct ash_s
     const struct ash_batch *batch, const struct ash_event *after, int after_count,
     struct ash_event *done)
 {
-    return queue(device, (struct work){ .step = step, .batch = batch }, after, after_count, done);
+    return add(
+        device, STEPS, (struct work){ .step = step, .batch = batch }, after, after_count, done);
 }
 
 static enum ash_status lazy_copy(struct ash_device *device, struct ash_place to,
     struct ash_place from, size_t size_bytes, const struct ash_event *after, int after_count,
     struct ash_event *done)
 {
+    struct lazy_device *self = of(device);
     assert(to.buffer->device == device || to.buffer->host);
     assert(from.buffer->device == device || from.buffer->host);
-    of(device)->copies++;
+    self->copies++;
     struct work work = { .to = bytes_at(to), .from = bytes_at(from), .size_bytes = size_bytes };
-    return queue(device, work, after, after_count, done);
+    int index = self->copying == LAZY_COPIES_IN_ORDER ? STEPS : COPIES;
+    ASH_TRY(add(device, index, work, after, after_count, done));
+    return self->copying == LAZY_COPIES_EARLY ? lazy_wait(device, *done) : ASH_OK;
 }
 
 static void lazy_close(struct ash_device *device)
@@ -230,6 +243,11 @@ void lazy_fail(struct ash_device *device, int64_t nth, enum ash_status status)
 {
     of(device)->fail_in = nth;
     of(device)->fail_with = status;
+}
+
+void lazy_set_copying(struct ash_device *device, enum lazy_copying copying)
+{
+    of(device)->copying = copying;
 }
 
 int64_t lazy_copies(const struct ash_device *device)
