@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "models/devices.h"
 
+#include "models/micro_batch.h"
 #include "runtime/memory.h"
 #include "scheduler/cost_file.h"
 #include "scheduler/devices.h"
@@ -141,24 +142,6 @@ static enum ash_status open_models(const struct ash_model_devices *devices, cons
     return ASH_OK;
 }
 
-static enum ash_status choose(const struct ash_model_devices *devices,
-    const struct ash_placing *placing, enum ash_split_how how, int32_t context,
-    const char *cache_dir, struct ash_placed *out)
-{
-    struct ash_machine machine = { 0 };
-    struct ash_cost_model *models[ASH_MAX_DEVICES] = { NULL };
-    enum ash_status status = open_models(devices, cache_dir, models);
-    if (status == ASH_OK)
-        status = ash_machine_of(
-            devices->device, devices->count, models, devices->memory_bytes, &machine);
-    if (status == ASH_OK)
-        status = find(devices, placing, how, context, &machine, models, out);
-    for (int32_t i = 0; i < devices->count; i++)
-        ash_cost_model_destroy(models[i]);
-    ash_machine_finish(&machine);
-    return status;
-}
-
 /* The first that computes in the host's memory, where tokens come from and logits go. */
 static int32_t find_home(const struct ash_model_devices *devices)
 {
@@ -168,17 +151,64 @@ static int32_t find_home(const struct ash_model_devices *devices)
     return 0;
 }
 
-enum ash_status ash_devices_place(const struct ash_model_devices *devices,
-    const struct ash_placing *placing, const struct ash_config *config, int32_t context,
+/* What is asked of devices. */
+struct wish {
+    struct ash_split_setting setting;
+    const struct ash_device_limits *limits;
+    int32_t micro_tokens; /* 0 = as is fastest */
+};
+
+/* By the numbers of --split, or as is fastest; and how prompts are cut. */
+static enum ash_status place(const struct ash_model_devices *devices,
+    const struct ash_placing *placing, const struct wish *wish, const struct ash_machine *machine,
+    struct ash_cost_model *const *models, struct ash_placed *out)
+{
+    const struct ash_split_setting *setting = &wish->setting;
+    if (setting->numbers > 0)
+        ASH_TRY(ash_placing_follow(placing, setting, find_home(devices), out));
+    else
+        ASH_TRY(find(devices, placing, setting->how, wish->limits->context, machine, models, out));
+    out->micro_tokens = wish->micro_tokens;
+    if (wish->micro_tokens > 0)
+        return ASH_OK;
+    enum ash_status status =
+        ash_micro_batch_choose(out, machine, (const struct ash_cost_model *const *)models,
+            wish->limits->batch_tokens, &out->micro_tokens, NULL);
+    if (status != ASH_OK)
+        ash_placed_finish(out);
+    return status;
+}
+
+static enum ash_status place_over(const struct ash_model_devices *devices,
+    const struct ash_placing *placing, const struct wish *wish, const char *cache_dir,
     struct ash_placed *out)
 {
-    struct ash_split_setting setting = { .how = ASH_SPLIT_AUTO };
+    struct ash_machine machine = { 0 };
+    struct ash_cost_model *models[ASH_MAX_DEVICES] = { NULL };
+    enum ash_status status = open_models(devices, cache_dir, models);
+    if (status == ASH_OK)
+        status = ash_machine_of(
+            devices->device, devices->count, models, devices->memory_bytes, &machine);
+    if (status == ASH_OK)
+        status = place(devices, placing, wish, &machine, models, out);
+    for (int32_t i = 0; i < devices->count; i++)
+        ash_cost_model_destroy(models[i]);
+    ash_machine_finish(&machine);
+    return status;
+}
+
+enum ash_status ash_devices_place(const struct ash_model_devices *devices,
+    const struct ash_placing *placing, const struct ash_config *config,
+    const struct ash_device_limits *limits, struct ash_placed *out)
+{
+    struct wish wish = { .setting = { .how = ASH_SPLIT_AUTO },
+        .limits = limits,
+        .micro_tokens = (int32_t)config->micro_batch };
     if (devices->split)
-        ASH_TRY(ash_split_read(config->split, devices->count, placing->shape->layers, &setting));
-    if (setting.numbers > 0)
-        return ash_placing_follow(placing, &setting, find_home(devices), out);
-    if (devices->count > 1)
-        return choose(devices, placing, setting.how, context, config->cache_dir, out);
+        ASH_TRY(
+            ash_split_read(config->split, devices->count, placing->shape->layers, &wish.setting));
+    if (devices->count > 1 || wish.setting.numbers > 0)
+        return place_over(devices, placing, &wish, config->cache_dir, out);
     *out = (struct ash_placed){ 0 };
     return placing->build(placing->context, &ash_split_whole, &out->graph);
 }

@@ -20,16 +20,23 @@ struct ash_model_devices {
 
 void ash_devices_begin(const struct ash_runtime *runtime, struct ash_model_devices *out);
 
+/* What the model is to do on them. */
+struct ash_device_limits {
+    int32_t context;      /* positions of a sequence */
+    int32_t batch_tokens; /* at a time */
+};
+
 /*
  * The model's graph, and the device of each of its nodes; as --split says, else as takes the least time for
- * a token decoded somewhere in `context` (placing.h). The caller ends *out; of one device alone it has no
- * placement.
+ * a token decoded somewhere in the context (placing.h). Over several devices, how many tokens of a prompt each takes at
+ * a time: as --micro-batch says, else as is fastest for a whole batch (micro_batch.h). The caller ends *out;
+ * of one device alone it has no placement.
  * ASH_ERR_ARGUMENT  a split that does not fit the model or the devices
  * ASH_ERR_NO_MEMORY, ASH_ERR_UNSUPPORTED  as ash_place_find()
  */
 enum ash_status ash_devices_place(const struct ash_model_devices *devices,
-    const struct ash_placing *placing, const struct ash_config *config, int32_t context,
-    struct ash_placed *out);
+    const struct ash_placing *placing, const struct ash_config *config,
+    const struct ash_device_limits *limits, struct ash_placed *out);
 
 /*
  * What to do about a plan that failed with `status` on device `failed` (-1 = on none): whether it is worth

@@ -217,9 +217,10 @@ static enum ash_status try_plans(
 {
     struct loading loading = { .model = model, .load = &options->load };
     const struct ash_placing placing = ash_model_placing(model);
+    const struct ash_device_limits limits = { model->context, model->batch_tokens };
     struct ash_placed placed;
-    ASH_TRY(ash_devices_place(
-        &model->devices, &placing, &model->runtime->config, model->context, &placed));
+    ASH_TRY(
+        ash_devices_place(&model->devices, &placing, &model->runtime->config, &limits, &placed));
     struct ash_plan_options plan = {
         .devices = model->devices.device,
         .device_count = model->devices.count,
@@ -236,6 +237,8 @@ static enum ash_status try_plans(
     enum ash_status status = ash_plan_create(placed.graph, &plan, &model->plan);
     if (status == ASH_OK)
         status = make_prompts(model, placed.graph, &plan);
+    if (status == ASH_OK && placed.micro_tokens > 0)
+        status = ash_plan_add_micro(model->prompts, placed.graph, &plan, placed.micro_tokens);
     if (status != ASH_OK)
         drop_plans(model);
     ash_placed_finish(&placed);

@@ -22,6 +22,7 @@ struct ash_placing {
 struct ash_placed {
     struct ash_graph *graph;        /* owned */
     struct ash_placement placement; /* of its nodes; owned */
+    int32_t micro_tokens; /* of a micro-batch (micro_batch.h); 0 = batches are run whole */
 };
 
 /* As the setting says, which has numbers; `home` does what is of no part. Of the placement only the

@@ -94,6 +94,10 @@ static const struct ash_setting settings[] = {
     { INTEGER(batch_tokens), .letter = 'b', .least = 1, .most = 65536, .fallback = "512",
         .unit = "TOKENS",
         .help = "most tokens in one step; a longer prompt is prefilled in pieces of this size" },
+    { INTEGER(micro_batch), .least = 0, .most = 65536, .fallback = "0", .unit = "TOKENS",
+        .help =
+            "of a step, tokens that each of several devices takes at a time, while others have those "
+            "before; 0 takes what should be fastest, as many as --batch-tokens all" },
     { CHOICE(kv_type), .choices = kv_types, .fallback = "auto", .unit = "TYPE",
         .help =
             "element type of the KV cache; auto takes bf16 where the device is fastest with it, "

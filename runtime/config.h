@@ -47,6 +47,7 @@ struct ash_config {
     int kernels; /* enum ash_kernel_choice */
     int64_t context;
     int64_t batch_tokens;
+    int64_t micro_batch;
     int kv_type; /* enum ash_type, or ASH_KV_AUTO */
 
     int speculate; /* enum ash_speculate */

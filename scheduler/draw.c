@@ -74,6 +74,9 @@ static void print_summary(const struct ash_plan_view *view, FILE *out)
     fprintf(out, "activations %s (%s without sharing)\n",
         draw_bytes((double)summary.arena_bytes, d, sizeof d),
         draw_bytes((double)summary.unshared_bytes, e, sizeof e));
+    if (summary.micro_tokens)
+        fprintf(out, "micro-batches of up to %d tokens, %s more\n", summary.micro_tokens,
+            draw_bytes((double)summary.micro_bytes, d, sizeof d));
     double predicted_s = ash_plan_predict_s(view);
     if (predicted_s > 0)
         fprintf(out, "no less than %.3f ms at %.1f GB/s and %.1f GFLOP/s\n", predicted_s * 1e3,
@@ -245,12 +248,14 @@ json_t *ash_plan_json(const struct ash_plan_view *view)
         return NULL;
     }
     const char *title = view->title ? view->title : "";
-    return json_pack("{s:o, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:o}",
-        "title", ash_json_text(title, strlen(title)), "operators", (int)summary.nodes, "phases",
+    return json_pack(
+        "{s:o, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:I, s:f, s:f, s:f, s:f, s:o}", "title",
+        ash_json_text(title, strlen(title)), "operators", (int)summary.nodes, "phases",
         (int)summary.phases, "tokens", (json_int_t)view->plan->tokens, "weight_bytes",
         (json_int_t)summary.weight_bytes, "mapped_bytes", (json_int_t)summary.mapped_bytes,
         "state_bytes", (json_int_t)summary.state_bytes, "arena_bytes",
         (json_int_t)summary.arena_bytes, "unshared_bytes", (json_int_t)summary.unshared_bytes,
+        "micro_tokens", (int)summary.micro_tokens, "micro_bytes", (json_int_t)summary.micro_bytes,
         "predicted_s", ash_plan_predict_s(view), "cost_s", view->cost_s, "measured_s",
         view->measured_s, "cost_error", view->cost_error, "steps", steps);
 }

@@ -309,22 +309,18 @@ enum ash_status ash_place_given(const struct ash_graph *graph, const struct ash_
     return place(graph, machine, options, device, out);
 }
 
-enum ash_status ash_place_predict(const struct ash_graph *graph, const struct ash_machine *machine,
-    const struct ash_place_options *options, const struct ash_placement *placement,
+enum ash_status ash_place_stream(const struct ash_graph *graph, const struct ash_machine *machine,
+    const struct ash_place_options *options, const int32_t *device, int32_t parts,
     double *seconds_out)
 {
-    struct building b = { .graph = graph, .machine = machine, .options = options };
-    struct ash_schedule schedule;
-    enum ash_status status = build(&b);
-    if (status == ASH_OK)
-        status = ash_schedule_simulate(
-            &b.problem, placement->device, placement->schedule.order, &schedule);
-    if (status == ASH_OK) {
-        *seconds_out = schedule.makespan_s;
-        ash_schedule_finish(&schedule);
-    }
-    building_finish(&b);
-    return status;
+    struct ash_placement one;
+    ASH_TRY(place(graph, machine, options, device, &one));
+    double slowest_s = parts > 1 ? one.schedule.transfer_s : 0;
+    for (int32_t i = 0; i < machine->devices; i++)
+        slowest_s = fmax(slowest_s, one.busy_s[i]);
+    *seconds_out = one.schedule.makespan_s + (parts - 1) * slowest_s;
+    ash_placement_finish(&one);
+    return ASH_OK;
 }
 
 void ash_placement_finish(struct ash_placement *placement)

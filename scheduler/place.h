@@ -45,9 +45,12 @@ enum ash_status ash_place_find(const struct ash_graph *graph, const struct ash_m
 enum ash_status ash_place_given(const struct ash_graph *graph, const struct ash_machine *machine,
     const struct ash_place_options *options, const int32_t *device, struct ash_placement *out);
 
-/* The time of another batch on the same devices, in the same order. */
-enum ash_status ash_place_predict(const struct ash_graph *graph, const struct ash_machine *machine,
-    const struct ash_place_options *options, const struct ash_placement *placement,
+/*
+ * The time of `parts` micro-batches, each as options->batch, on the same devices (ash_plan_add_micro): the first takes
+ * its time, each other as long as the busiest device, or all transfers, take for one.
+ */
+enum ash_status ash_place_stream(const struct ash_graph *graph, const struct ash_machine *machine,
+    const struct ash_place_options *options, const int32_t *device, int32_t parts,
     double *seconds_out);
 
 void ash_placement_finish(struct ash_placement *placement); /* takes an all-zero one */

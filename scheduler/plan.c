@@ -139,9 +139,8 @@ static enum ash_status import(
     ASH_TRY(ash_graph_status(graph));
     if (ash_graph_nodes(graph) == 0)
         return ash_fail(ASH_ERR_ARGUMENT, "the graph has no operators");
-    int64_t most = plan->whole ? options->micro_tokens : INT32_MAX;
-    plan->tokens = at_most(ash_graph_tokens(graph), most);
-    plan->outputs = at_most(ash_graph_outputs(graph), most);
+    plan->tokens = at_most(ash_graph_tokens(graph), plan->tokens);
+    plan->outputs = at_most(ash_graph_outputs(graph), plan->tokens);
     plan->summary.nodes = ash_graph_nodes(graph);
     ASH_TRY(import_values(plan, graph));
     return import_nodes(plan, graph, options->placement);
@@ -349,18 +348,18 @@ static enum ash_status make(
     ASH_TRY(plan_add_states(plan));
     ASH_TRY(plan_add_weights(plan, options));
     ASH_TRY(add_lanes(plan));
-    ASH_TRY(make_segments(plan));
-    return plan->whole ? ASH_OK : plan_add_micro(plan, graph, options);
+    return make_segments(plan);
 }
 
 enum ash_status plan_create(const struct ash_graph *graph, const struct ash_plan_options *options,
-    struct ash_plan *whole, struct ash_plan **out)
+    struct ash_plan *whole, int32_t tokens, struct ash_plan **out)
 {
     struct ash_plan *plan = ash_alloc_zero(sizeof *plan);
     if (!plan)
         return ash_fail_memory(sizeof *plan, "a plan");
     plan->failed = -1;
     plan->whole = whole;
+    plan->tokens = tokens;
     enum ash_status status = make(plan, graph, options);
     if (status != ASH_OK) {
         if (options->failed_out)
@@ -375,7 +374,7 @@ enum ash_status plan_create(const struct ash_graph *graph, const struct ash_plan
 enum ash_status ash_plan_create(
     const struct ash_graph *graph, const struct ash_plan_options *options, struct ash_plan **out)
 {
-    return plan_create(graph, options, NULL, out);
+    return plan_create(graph, options, NULL, INT32_MAX, out);
 }
 
 void ash_plan_destroy(struct ash_plan *plan)

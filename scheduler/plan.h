@@ -35,13 +35,6 @@ struct ash_plan_options {
      * are may hang on which of its tokens ran in which of the two, on nothing else.
      */
     const struct ash_plan *answers;
-    /*
-     * 0, or: a batch of more tokens than this is run as micro-batches of at most so many, in order, and each
-     * device goes on to the next one while others still have the one before (pipeline parallelism: GPipe,
-     * Huang et al. 2019, arXiv:1811.06965). Only where values go from device to device. It takes memory for
-     * the activations of two micro-batches; where there is none, there are no micro-batches either.
-     */
-    int32_t micro_tokens;
     bool no_fusion;  /* one step a node, as written; for tests and comparisons */
     bool no_sharing; /* each result in memory of its own; likewise */
     /* Plain weights smaller than this are copied even where the device could read them in place: each
@@ -75,6 +68,18 @@ enum ash_status ash_plan_create(
 void ash_plan_destroy(struct ash_plan *plan); /* takes NULL */
 
 /*
+ * From now on a batch of more than `tokens` tokens is run as micro-batches of at most so many, in order: each device
+ * goes on to the next one while others still have the one before (pipeline parallelism: GPipe, Huang et al.
+ * 2019, arXiv:1811.06965). What comes out is what the parts would have given one after the other. It takes memory for
+ * the activations of three micro-batches. Nothing changes where no value goes from device to device, where `tokens`
+ * is no less than the plan's, and where there is no memory.
+ *
+ * `graph` and `options` are those that the plan was made of. On failure, as ash_plan_create(), the plan is as it was.
+ */
+enum ash_status ash_plan_add_micro(struct ash_plan *plan, const struct ash_graph *graph,
+    const struct ash_plan_options *options, int32_t tokens);
+
+/*
  * Replays the plan on a batch and returns when its outputs can be read.
  * ASH_ERR_LIMIT  more tokens or outputs than the graph was made for. ASH_ERR_DEVICE  as the driver's;
  * the message names the device.
@@ -102,8 +107,9 @@ struct ash_plan_summary {
     uint64_t weight_bytes; /* uploaded, as kernels want them; with those of the plan for answers */
     uint64_t mapped_bytes; /* weights used where they lie */
     uint64_t state_bytes;
-    uint64_t arena_bytes;    /* with those of micro-batches */
-    int32_t micro_tokens;    /* of a micro-batch at most; 0 = there are none */
+    uint64_t arena_bytes;
+    uint64_t micro_bytes; /* as much again, for micro-batches */
+    int32_t micro_tokens; /* of one of those at most; 0 = there are none */
     uint64_t unshared_bytes; /* what the arena would take without sharing by lifetime */
 };
 struct ash_plan_step {

@@ -190,14 +190,12 @@ enum ash_status plan_lay_out(struct ash_plan *plan, bool share);
 enum ash_status plan_add_states(struct ash_plan *plan);
 enum ash_status plan_add_weights(struct ash_plan *plan, const struct ash_plan_options *options);
 
-/* plan.c: a plan as the options say; with `whole`, for micro-batches of that one's batches (or of those that it
- * is for itself). */
+/* plan.c: a plan as the options say; with `whole`, one of `tokens` tokens for parts of that one's batches (or of
+ * those that it is for itself). */
 enum ash_status plan_create(const struct ash_graph *graph, const struct ash_plan_options *options,
-    struct ash_plan *whole, struct ash_plan **out);
+    struct ash_plan *whole, int32_t tokens, struct ash_plan **out);
 
-/* plan_micro.c: makes plan->micro where there is more than one device to keep at work, and memory for it. */
-enum ash_status plan_add_micro(
-    struct ash_plan *plan, const struct ash_graph *graph, const struct ash_plan_options *options);
+/* plan_micro.c */
 void plan_micro_destroy(struct plan_micro *micro); /* takes NULL */
 /* execute_micro.c: whether a batch is run as micro-batches; runs it so. */
 bool plan_micro_takes(const struct ash_plan *plan, const struct ash_batch *batch);

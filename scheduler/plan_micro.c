@@ -127,44 +127,54 @@ static enum ash_status make_room(struct plan_micro *micro, const struct ash_plan
 
 /* Each is based on the one before, whose memory it then counts. */
 static enum ash_status make_slots(struct ash_plan *plan, const struct ash_graph *graph,
-    const struct ash_plan_options *options, struct plan_micro *micro)
+    const struct ash_plan_options *options, int32_t tokens, struct plan_micro *micro)
 {
     struct ash_plan_options each = *options;
     each.progress = NULL;
     each.failed_out = &plan->failed;
     for (int i = 0; i < PLAN_SLOTS; i++)
-        ASH_TRY(plan_create(graph, &each, i > 0 ? micro->slot[i - 1] : plan, &micro->slot[i]));
-    for (int i = 0; i < PLAN_SLOTS; i++)
-        plan->summary.arena_bytes += micro->slot[i]->summary.arena_bytes;
-    for (int32_t d = 0; d < plan->devices; d++)
-        plan->device[d].used_bytes = micro->slot[PLAN_SLOTS - 1]->device[d].used_bytes;
-    plan->summary.micro_tokens = options->micro_tokens;
+        ASH_TRY(
+            plan_create(graph, &each, i > 0 ? micro->slot[i - 1] : plan, tokens, &micro->slot[i]));
     return ASH_OK;
 }
 
-static enum ash_status make(
-    struct ash_plan *plan, const struct ash_graph *graph, const struct ash_plan_options *options)
+static enum ash_status make(struct ash_plan *plan, const struct ash_graph *graph,
+    const struct ash_plan_options *options, int32_t tokens)
 {
     plan->micro = ash_alloc_zero(sizeof *plan->micro);
     if (!plan->micro)
         return ash_fail_memory(sizeof *plan->micro, "micro-batches");
-    ASH_TRY(make_room(plan->micro, plan, (size_t)options->micro_tokens));
-    ASH_TRY(make_slots(plan, graph, options, plan->micro));
+    ASH_TRY(make_room(plan->micro, plan, (size_t)tokens));
+    ASH_TRY(make_slots(plan, graph, options, tokens, plan->micro));
     return set_order(plan->micro);
 }
 
-enum ash_status plan_add_micro(
-    struct ash_plan *plan, const struct ash_graph *graph, const struct ash_plan_options *options)
+/* What they hold is the plan's from now on. */
+static void count(struct ash_plan *plan, int32_t tokens)
 {
-    if (options->micro_tokens < 1 || options->micro_tokens >= plan->tokens || plan->segments < 2)
+    struct ash_plan *const *slot = plan->micro->slot;
+    for (int i = 0; i < PLAN_SLOTS; i++)
+        plan->summary.micro_bytes += slot[i]->summary.arena_bytes;
+    for (int32_t d = 0; d < plan->devices; d++)
+        plan->device[d].used_bytes = slot[PLAN_SLOTS - 1]->device[d].used_bytes;
+    plan->summary.micro_tokens = tokens;
+}
+
+enum ash_status ash_plan_add_micro(struct ash_plan *plan, const struct ash_graph *graph,
+    const struct ash_plan_options *options, int32_t tokens)
+{
+    if (tokens < 1 || tokens >= plan->tokens || plan->segments < 2 || plan->micro)
         return ASH_OK;
-    const struct ash_plan_summary without = plan->summary;
-    enum ash_status status = make(plan, graph, options);
-    if (status != ASH_ERR_NO_MEMORY)
-        return status;
-    plan_micro_destroy(plan->micro); /* whole batches need no more than there is */
+    enum ash_status status = make(plan, graph, options, tokens);
+    if (status == ASH_OK) {
+        count(plan, tokens);
+        return ASH_OK;
+    }
+    if (options->failed_out)
+        *options->failed_out = plan->failed;
+    plan_micro_destroy(plan->micro);
     plan->micro = NULL;
     plan->failed = -1;
-    plan->summary = without;
-    return ASH_OK;
+    return status == ASH_ERR_NO_MEMORY ? ASH_OK
+                                       : status; /* whole batches need no more than there is */
 }

@@ -16,8 +16,8 @@
 enum { MAX_TOKENS = GOLDEN_TOKENS, MAX_SPANS = 2, PAGES = 16, MAX_DEVICES = 16 };
 
 /* Runs tokens [from, from + count) of `spans` sequences, all of the same tokens; logits of the last one's. */
-static void run_spans(struct ash_model *model, int32_t spans, const int32_t *token, int32_t from,
-    int32_t count, float *logits)
+static void run_batch(const struct ash_model *model, struct ash_plan *plan, int32_t spans,
+    const int32_t *token, int32_t from, int32_t count, float *logits)
 {
     static int32_t page[PAGES], of[MAX_TOKENS], output[MAX_TOKENS], all[MAX_TOKENS];
     struct ash_span span[MAX_SPANS];
@@ -31,17 +31,16 @@ static void run_spans(struct ash_model *model, int32_t spans, const int32_t *tok
         all[i] = token[from + i % count];
     }
     struct ash_batch batch = { spans * count, spans * count, spans, all, of, output, span };
-    cr_assert_eq(ash_plan_run(model->plan, &batch), ASH_OK, "%s", ash_error());
+    cr_assert_eq(ash_plan_run(plan, &batch), ASH_OK, "%s", ash_error());
     size_t size = (size_t)count * (size_t)model->shape.vocabulary;
-    memcpy(logits,
-        (float *)ash_plan_output(model->plan, model->logits)->data + (size_t)(spans - 1) * size,
+    memcpy(logits, (float *)ash_plan_output(plan, model->logits)->data + (size_t)(spans - 1) * size,
         size * sizeof *logits);
 }
 
 static void run_span(
     struct ash_model *model, const int32_t *token, int32_t from, int32_t count, float *logits)
 {
-    run_spans(model, 1, token, from, count, logits);
+    run_batch(model, model->plan, 1, token, from, count, logits);
 }
 
 /* In steps of `step` tokens, `spans` times side by side. */
@@ -51,7 +50,7 @@ static float *run_all(
     float *logits = malloc((size_t)golden->tokens * (size_t)golden->vocabulary * sizeof *logits);
     for (int32_t from = 0; from < golden->tokens; from += step) {
         int32_t count = from + step < golden->tokens ? step : golden->tokens - from;
-        run_spans(model, spans, golden->token, from, count,
+        run_batch(model, model->plan, spans, golden->token, from, count,
             logits + (size_t)from * (size_t)golden->vocabulary);
     }
     return logits;
@@ -69,16 +68,17 @@ static bool are_alike(const float *a, const float *b, size_t count, double toler
     return true;
 }
 
-static struct ash_model *open_tiny(
-    const char *device, const char *split, const char *name, const char *kv_type)
+static struct ash_model *open_tiny(const char *device, const char *split, const char *name,
+    const char *kv_type, const char *micro_batch)
 {
     char file[64];
     struct ash_runtime *runtime;
     struct ash_model *model;
     snprintf(file, sizeof file, "%s.gguf", name);
     struct ash_setting_value settings[] = { { "device", device }, { "batch_tokens", "128" },
-        { "kv_type", kv_type }, { "context", "512" }, { "split", split } };
-    cr_assert_eq(ash_runtime_create(settings, 5, &runtime), ASH_OK, "%s", ash_error());
+        { "kv_type", kv_type }, { "context", "512" }, { "split", split },
+        { "micro_batch", micro_batch } };
+    cr_assert_eq(ash_runtime_create(settings, 6, &runtime), ASH_OK, "%s", ash_error());
     struct ash_model_options options = { .load = { .sessions = 1 }, .outputs = MAX_TOKENS };
     cr_assert_eq(ash_model_open(runtime, golden_path(file), &options, &model), ASH_OK,
         "%s on %s, %s: %s", name, device, split, ash_error());
@@ -96,7 +96,7 @@ static void close_tiny(struct ash_model *model)
 static void check_model(
     const char *device, const char *split, const char *name, const char *kv_type, double tolerance)
 {
-    struct ash_model *model = open_tiny(device, split, name, kv_type);
+    struct ash_model *model = open_tiny(device, split, name, kv_type, "0");
     struct golden golden = golden_read(name);
     size_t count = (size_t)golden.tokens * (size_t)golden.vocabulary;
     float *whole = run_all(model, 1, &golden, 128), *one = run_all(model, 1, &golden, 1);
@@ -193,8 +193,8 @@ Test(models, rows_on_devices_of_a_kind_have_the_bits_of_one)
             char split[64];
             seed = seed * 1664525u + 1013904223u;
             snprintf(split, sizeof split, "rows:%u,%u", 1 + (seed >> 16) % 9, 1 + (seed >> 24) % 9);
-            struct ash_model *one = open_tiny(pairs[p][0], "auto", names[i], kv_types[i]);
-            struct ash_model *two = open_tiny(pairs[p][1], split, names[i], kv_types[i]);
+            struct ash_model *one = open_tiny(pairs[p][0], "auto", names[i], kv_types[i], "0");
+            struct ash_model *two = open_tiny(pairs[p][1], split, names[i], kv_types[i], "0");
             float *expected = run_all(one, 1, &golden, 9), *found = run_all(two, 1, &golden, 9);
             size_t count = (size_t)golden.tokens * (size_t)golden.vocabulary;
             cr_assert_arr_eq(found, expected, count * sizeof *found, "%s on %s, %s", names[i],
@@ -221,6 +221,46 @@ Test(models, logits_are_the_references_beside_the_processor)
         check_model(devices, "layers:1,2", "parts", "f32", 1e-4);
         check_model(devices, "rows:1,2", "parts", "f32", 1e-4);
     }
+}
+
+/* The logits of a prompt as one batch, cut into micro-batches of so many tokens. */
+static float *run_prompt(
+    const char *device, const char *split, const char *name, const char *micro_batch, size_t *count)
+{
+    struct ash_model *model = open_tiny(device, split, name, "f32", micro_batch);
+    struct golden golden = golden_read(name);
+    struct ash_plan_summary summary;
+    ash_plan_summary(model->prompts, &summary);
+    cr_assert_eq(summary.micro_tokens, atoi(micro_batch) % 128, "%s, %s", device, split);
+    *count = (size_t)golden.tokens * (size_t)golden.vocabulary;
+    float *logits = malloc(*count * sizeof *logits);
+    run_batch(model, model->prompts, 1, golden.token, 0, golden.tokens, logits);
+    free(golden.logits);
+    close_tiny(model);
+    return logits;
+}
+
+static void check_micro_batches(const char *device, const char *split, const char *name)
+{
+    static const char *const sizes[] = { "64", "17", "5" };
+    size_t count;
+    float *whole = run_prompt(device, split, name, "128", &count);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        float *parts = run_prompt(device, split, name, sizes[i], &count);
+        cr_assert(are_alike(whole, parts, count, 1e-4), "%s on %s, %s: micro-batches of %s", name,
+            device, split, sizes[i]);
+        free(parts);
+    }
+    free(whole);
+}
+
+Test(models, micro_batches_have_the_bits_of_whole_batches_in_every_split)
+{
+    for (size_t i = 0; i < sizeof splits / sizeof *splits; i++)
+        if (strcmp(splits[i].split, "auto") != 0)
+            check_micro_batches(splits[i].device, splits[i].split, "wide");
+    for (size_t i = 0; i < sizeof row_splits / sizeof *row_splits; i++)
+        check_micro_batches(row_splits[i].device, row_splits[i].split, "parts");
 }
 
 /* Drivers that copy from a device to another of theirs, without the host in between. */

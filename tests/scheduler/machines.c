@@ -130,18 +130,14 @@ static double single_device(
     const struct ash_graph *graph, const struct ash_machine *machine, int32_t device)
 {
     int32_t nodes = ash_graph_nodes(graph);
-    struct ash_placement all = { .device = calloc((size_t)nodes + 1, sizeof(int32_t)),
-        .schedule = { .order = calloc((size_t)nodes + 1, sizeof(int32_t)) } };
-    for (int32_t i = 0; i <= nodes; i++) {
-        all.device[i] = i < nodes ? device : machine->home;
-        all.schedule.order[i] = i;
-    }
+    int32_t *on = malloc((size_t)nodes * sizeof *on);
     double seconds = HUGE_VAL;
     struct ash_place_options options = { .batch = &decode };
-    if (ash_place_predict(graph, machine, &options, &all, &seconds) != ASH_OK)
+    for (int32_t i = 0; i < nodes; i++)
+        on[i] = device;
+    if (ash_place_stream(graph, machine, &options, on, 1, &seconds) != ASH_OK)
         seconds = HUGE_VAL;
-    free(all.device);
-    free(all.schedule.order);
+    free(on);
     return seconds;
 }
 

@@ -107,18 +107,20 @@ static void check_random_plan(struct ash_device *const *device, int devices, uin
     int32_t placement[64];
     int count = rig_random(graph, seed, 40, false, outputs, 8);
     place_at_random(graph, seed, devices, placement);
-    struct ash_plan_options options = { .devices = device,
-        .device_count = devices,
-        .placement = placement,
-        .micro_tokens = 5 + (int32_t)seed % 9 };
+    struct ash_plan_options options = {
+        .devices = device, .device_count = devices, .placement = placement
+    };
+    const int32_t micro_tokens = 5 + (int32_t)seed % 9;
     struct ash_plan *one = rig_plan(graph, device[0], NULL), *many = NULL;
     cr_assert_eq(ash_plan_create(graph, &options, &many), ASH_OK, "%s", ash_error());
-    cr_assert_eq(rig_summary(many).micro_tokens, options.micro_tokens);
+    cr_assert_eq(
+        ash_plan_add_micro(many, graph, &options, micro_tokens), ASH_OK, "%s", ash_error());
+    cr_assert_eq(rig_summary(many).micro_tokens, micro_tokens);
     for (int32_t step = 0; step < 4; step++) {
         struct mixed_batch batch;
         int32_t tokens = step == 2 ? 3 : RIG_TOKENS - 5 * step;
         mix(&batch, tokens, tokens / 3, step == 2 ? 1 : RIG_OUTPUTS - step);
-        check_batch(one, many, &batch, options.micro_tokens, outputs, count);
+        check_batch(one, many, &batch, micro_tokens, outputs, count);
     }
     ash_plan_destroy(many);
     ash_plan_destroy(one);
@@ -232,12 +234,12 @@ static struct ash_plan *plan_stream(
     ash_value x = stream->rows ? add_rows(&chain) : add_stages(&chain, stream);
     int32_t last = stream->rows ? 0 : stream->stage[stream->stages - 1];
     ash_graph_mark_output(chain.graph, add(&chain, &tiny_pick, last, x, NONE));
-    struct ash_plan_options options = { .devices = device,
-        .device_count = 2,
-        .placement = chain.placement,
-        .micro_tokens = micro_tokens };
+    struct ash_plan_options options = {
+        .devices = device, .device_count = 2, .placement = chain.placement
+    };
     struct ash_plan *plan;
     cr_assert_eq(ash_plan_create(chain.graph, &options, &plan), ASH_OK, "%s", ash_error());
+    cr_assert_eq(ash_plan_add_micro(plan, chain.graph, &options, micro_tokens), ASH_OK);
     ash_graph_destroy(chain.graph);
     return plan;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/ashlar/plan_machine.h"
 
+#include "models/micro_batch.h"
 #include "runtime/json.h"
 #include "runtime/memory.h"
 #include "tools/ashlar/load.h"
@@ -17,7 +18,7 @@ struct prediction {
     struct ash_model *model;
     const struct ash_machine *machine;
     struct ash_placed placed;
-    int32_t prefill_tokens, depth;
+    int32_t prefill_tokens, micro_tokens, depth;
     double prefill_s;
 };
 
@@ -40,15 +41,12 @@ static enum ash_status place(struct prediction *p, const struct ash_place_option
     return status;
 }
 
-/* Placed for decoding one token; the prefill runs where that is. */
-static enum ash_status predict(
-    struct prediction *p, const struct ash_batch *decode, const struct ash_batch *prefill)
+/* Placed for decoding one token; the prefill runs where that is, in micro-batches where those are faster. */
+static enum ash_status predict(struct prediction *p, const struct ash_batch *decode)
 {
-    struct ash_place_options options = { .batch = decode, .effort = EFFORT };
-    ASH_TRY(place(p, &options));
-    options.batch = prefill;
-    return ash_place_predict(
-        p->placed.graph, p->machine, &options, &p->placed.placement, &p->prefill_s);
+    ASH_TRY(place(p, &(struct ash_place_options){ .batch = decode, .effort = EFFORT }));
+    return ash_micro_batch_choose(
+        &p->placed, p->machine, NULL, p->prefill_tokens, &p->micro_tokens, &p->prefill_s);
 }
 
 /* ---- Showing ---- */
@@ -128,19 +126,22 @@ static enum ash_status print(const struct prediction *p, const struct ash_table 
     printf("\ndecoding after %d positions: %.1f tokens/s (%.3f ms, of them %.3f transfers that "
            "nothing hides)\n",
         p->depth, 1 / schedule->makespan_s, schedule->makespan_s * 1e3, schedule->exposed_s * 1e3);
-    printf("prefill of %d tokens: %.0f tokens/s (%.2f ms)\n", p->prefill_tokens,
+    printf("prefill of %d tokens: %.0f tokens/s (%.2f ms", p->prefill_tokens,
         p->prefill_tokens / p->prefill_s, p->prefill_s * 1e3);
+    if (p->micro_tokens)
+        printf(", in micro-batches of %d", p->micro_tokens);
+    printf(")\n");
     return ASH_OK;
 }
 
 static enum ash_status print_json(const struct prediction *p, const struct ash_table *table)
 {
     const struct ash_schedule *schedule = &p->placed.placement.schedule;
-    json_t *json = json_pack("{s:o, s:s, s:i, s:f, s:f, s:f, s:i, s:f, s:o}", "model",
+    json_t *json = json_pack("{s:o, s:s, s:i, s:f, s:f, s:f, s:i, s:i, s:f, s:o}", "model",
         ash_json_text(p->name, strlen(p->name)), "strategy", schedule->strategy, "depth",
         (int)p->depth, "decode_s", schedule->makespan_s, "transfer_s", schedule->transfer_s,
-        "exposed_s", schedule->exposed_s, "prefill_tokens", (int)p->prefill_tokens, "prefill_s",
-        p->prefill_s, "devices", ash_table_json(table));
+        "exposed_s", schedule->exposed_s, "prefill_tokens", (int)p->prefill_tokens, "micro_tokens",
+        (int)p->micro_tokens, "prefill_s", p->prefill_s, "devices", ash_table_json(table));
     enum ash_status status = ash_json_print(json, stdout);
     json_decref(json);
     return status;
@@ -175,19 +176,17 @@ static enum ash_status place_model(const struct ash_machine_view *view,
         .machine = machine,
         .prefill_tokens = view->tokens ? (int32_t)view->tokens : model->batch_tokens,
         .depth = (int32_t)view->depth };
-    struct ash_plan_batch decode = { 0 }, prefill = { 0 };
+    struct ash_plan_batch decode = { 0 };
     enum ash_status status =
         ash_plan_batch_create(model, &(struct ash_plan_shape){ 1, 1, p.depth }, &decode);
     if (status == ASH_OK)
-        status = ash_plan_batch_create(
-            model, &(struct ash_plan_shape){ 1, p.prefill_tokens, 0 }, &prefill);
+        status = ash_plan_batch_check(model, &(struct ash_plan_shape){ 1, p.prefill_tokens, 0 });
     if (status == ASH_OK)
-        status = predict(&p, &decode.batch, &prefill.batch);
+        status = predict(&p, &decode.batch);
     if (status == ASH_OK)
         status = show(&p, view->json);
     ash_placed_finish(&p.placed);
     ash_plan_batch_finish(&decode);
-    ash_plan_batch_finish(&prefill);
     return status;
 }
 
