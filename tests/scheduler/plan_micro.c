@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Micro-batches: the same numbers as part after part on one device, and devices that work side by side. */
+#include "runtime/memory.h"
 #include "tests/scheduler/rig.h"
 #include "tests/support/clock_device.h"
 #include "tests/support/lazy_device.h"
@@ -257,7 +258,9 @@ static struct clock_report run_stream(const struct stream *stream, int32_t micro
                 .bytes_per_s = bytes_per_s });
     struct ash_plan *plan = plan_stream(stream, device, micro_tokens);
     mix(&batch, RIG_TOKENS, 5, 1);
+    ash_memory_fail_from(0); /* a replay allocates nothing */
     cr_assert_eq(ash_plan_run(plan, &batch.batch), ASH_OK, "%s", ash_error());
+    ash_memory_fail_from(-1);
     struct clock_report report = clock_read(clock);
     ash_plan_destroy(plan);
     for (int i = 0; i < 2; i++)
@@ -283,4 +286,116 @@ Test(micro, of_a_stream_through_devices_nine_tenths_of_the_transfers_are_hidden)
         cr_expect_leq(parts.total_s, 1.2 * ideal_s, "%s: %g s, %g at best", stream->name,
             parts.total_s, ideal_s);
     }
+}
+
+/* ---- What goes wrong ---- */
+
+/* x on the first device, two readers on the second. */
+struct two {
+    struct ash_device *device[2];
+    struct ash_graph *graph;
+    struct ash_plan_options options;
+    int32_t failed;
+};
+
+static const int32_t two_placement[] = { 0, 1, 1, 1 };
+
+static void open_two(struct two *out, uint64_t memory_bytes)
+{
+    *out = (struct two){ .device = { rig_open("null", 1), lazy_open(1, memory_bytes) },
+        .graph = rig_graph(),
+        .failed = -1 };
+    out->options = (struct ash_plan_options){ .devices = out->device,
+        .device_count = 2,
+        .placement = two_placement,
+        .failed_out = &out->failed };
+    ash_value x = rig_source(out->graph, "x");
+    ash_value a = rig_add(out->graph, "a", &tiny_reverse, x, NONE, NONE);
+    ash_value b = rig_add(out->graph, "b", &tiny_add, a, x, NONE);
+    ash_graph_mark_output(out->graph, rig_add(out->graph, "y", &tiny_pick, b, NONE, NONE));
+}
+
+static void close_two(struct two *two)
+{
+    ash_graph_destroy(two->graph);
+    for (int i = 0; i < 2; i++)
+        two->device[i]->driver->close(two->device[i]);
+}
+
+static enum ash_status run_two(struct ash_plan *plan)
+{
+    struct mixed_batch batch;
+    mix(&batch, RIG_TOKENS, 20, RIG_OUTPUTS);
+    return ash_plan_run(plan, &batch.batch);
+}
+
+/* Whatever call fails: the error is told, the device named, and nothing leaks. */
+static bool survives_failure(int64_t nth, enum ash_status with)
+{
+    struct two two;
+    struct ash_plan *plan = NULL;
+    open_two(&two, PLENTY);
+    lazy_fail(two.device[1], nth, with);
+    enum ash_status status = ash_plan_create(two.graph, &two.options, &plan);
+    if (status == ASH_OK)
+        status = ash_plan_add_micro(plan, two.graph, &two.options, MICRO);
+    if (status == ASH_OK) {
+        status = run_two(plan);
+        two.failed = ash_plan_failed(plan);
+    }
+    cr_assert(status == ASH_OK || status == with, "%s", ash_error());
+    cr_assert(status == ASH_OK || strstr(ash_error(), "lazy:1"), "%s", ash_error());
+    cr_assert_eq(two.failed, status == ASH_OK ? -1 : 1);
+    ash_plan_destroy(plan);
+    lazy_fail(two.device[1], -1, with);
+    close_two(&two);
+    return status == ASH_OK;
+}
+
+Test(micro, a_failure_of_any_call_names_its_device)
+{
+    int64_t lost = 0, full = 0, fine = 0;
+    while (!survives_failure(lost, ASH_ERR_DEVICE))
+        cr_assert_lt(lost++, 200);
+    cr_assert_gt(lost, 3 * PARTS, "every part has calls that fail");
+    for (; fine < 4 && full < 200; full++) /* memory for parts is wanted and not needed */
+        fine += survives_failure(full, ASH_ERR_NO_MEMORY);
+    cr_assert_lt(full, 200);
+}
+
+Test(micro, without_memory_for_its_parts_a_batch_is_run_whole)
+{
+    struct two two;
+    struct ash_plan *plan = NULL;
+    for (uint64_t bytes = 0; !plan; bytes += 1024) { /* just enough for the plan */
+        open_two(&two, bytes);
+        if (ash_plan_create(two.graph, &two.options, &plan) != ASH_OK)
+            close_two(&two);
+    }
+    cr_expect_eq(ash_plan_add_micro(plan, two.graph, &two.options, MICRO), ASH_OK);
+    cr_expect_eq(rig_summary(plan).micro_tokens, 0);
+    cr_expect_eq(rig_summary(plan).micro_bytes, 0u);
+    cr_expect_eq(run_two(plan), ASH_OK, "%s", ash_error());
+    ash_plan_destroy(plan);
+    close_two(&two);
+}
+
+Test(micro, survive_every_failed_allocation)
+{
+    struct two two;
+    struct ash_plan *plan;
+    open_two(&two, PLENTY);
+    cr_assert_eq(ash_plan_create(two.graph, &two.options, &plan), ASH_OK, "%s", ash_error());
+    int64_t nth = 0;
+    for (; rig_summary(plan).micro_tokens == 0; nth++) {
+        cr_assert_lt(nth, 1000);
+        ash_memory_fail_from(nth);
+        enum ash_status status = ash_plan_add_micro(plan, two.graph, &two.options, MICRO);
+        ash_memory_fail_from(-1);
+        cr_assert_eq(status, ASH_OK, "%s", ash_error());
+        cr_assert_eq(run_two(plan), ASH_OK, "%s", ash_error());
+    }
+    cr_assert_gt(nth, 20);
+    ash_plan_destroy(plan);
+    close_two(&two);
 }
