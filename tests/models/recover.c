@@ -21,8 +21,9 @@ struct bench {
 static void open_devices(struct bench *bench, const char *split, int lazy)
 {
     struct ash_setting_value settings[] = { { "device", "null" }, { "context", "128" },
-        { "batch_tokens", "24" }, { "split", split }, { "kv_type", "f32" } };
-    cr_assert_eq(ash_runtime_create(settings, 5, &bench->runtime), ASH_OK, "%s", ash_error());
+        { "batch_tokens", "24" }, { "micro_batch", "7" }, { "split", split },
+        { "kv_type", "f32" } };
+    cr_assert_eq(ash_runtime_create(settings, 6, &bench->runtime), ASH_OK, "%s", ash_error());
     struct ash_runtime *runtime = bench->runtime;
     for (int i = 0; i < lazy; i++)
         runtime->device[runtime->device_count++] = bench->lazy[i] = lazy_open(i, PLENTY);
