@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Models shared out by rows: who gets which, and when that is the fastest way. */
 #include "models/split.h"
+#include "models/micro_batch.h"
 #include "models/model.h"
 #include "runtime/memory.h"
 #include "tests/support/golden.h"
@@ -210,4 +211,45 @@ Test(split, choosing_survives_every_failed_allocation)
         ash_placed_finish(&placed);
     }
     close_bench(&bench);
+}
+
+/* ---- How prompts are cut ---- */
+
+Test(split, prompts_go_in_micro_batches_where_devices_would_wait_for_each_other)
+{
+    static const struct {
+        int64_t layers[2]; /* on each device */
+        double link_us;
+        int32_t tokens;
+        bool cut;
+    } cases[] = {
+        { { 1, 2 }, 0.01, 2048, true }, { { 2, 1 }, 0.01, 2048, true },
+        { { 1, 2 }, 0.01, 31, false },   /* parts would be smaller than is worth it */
+        { { 1, 2 }, 1e6, 2048, false },  /* the way takes longer than the work */
+        { { 3, 0 }, 0.01, 2048, false }, /* nobody waits */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct ash_split_setting setting = { ASH_SPLIT_LAYERS, 2,
+            { cases[i].layers[0], cases[i].layers[1] } };
+        struct bench bench;
+        struct ash_placed placed;
+        int32_t tokens, none;
+        double seconds, whole_s;
+        open_bench(&bench, 1, 1, 100, cases[i].link_us);
+        const struct ash_placing placing = ash_model_placing(bench.model);
+        cr_assert_eq(ash_placing_follow(&placing, &setting, 0, &placed), ASH_OK, "%s", ash_error());
+        cr_assert_eq(ash_micro_batch_choose(
+                         &placed, &bench.machine, NULL, cases[i].tokens, &tokens, &seconds),
+            ASH_OK, "%s", ash_error());
+        cr_assert_eq(tokens > 0, cases[i].cut, "case %zu: %d tokens", i, tokens);
+        cr_assert_lt(tokens, cases[i].tokens);
+        /* As one batch: of so few tokens that they are not cut, taken that often. */
+        cr_assert_eq(
+            ash_micro_batch_choose(&placed, &bench.machine, NULL, 31, &none, &whole_s), ASH_OK);
+        cr_assert_eq(none, 0);
+        if (cases[i].cut)
+            cr_assert_lt(seconds, 0.9 * whole_s * cases[i].tokens / 31, "case %zu", i);
+        ash_placed_finish(&placed);
+        close_bench(&bench);
+    }
 }
