@@ -11,9 +11,10 @@ struct ash_trace;
  * A compute backend: one struct of functions. drivers/null is the smallest complete one and the
  * template to copy; tests/drivers/conformance.c runs unchanged on every backend.
  *
- * Work is queued and the call returns; a device runs what it was given in order, and events order
- * work between devices. An event is a point on a device's timeline (as Vulkan's timeline semaphores):
- * a plain value that needs no release.
+ * Work is queued and the call returns. A device has two timelines: its steps run in the order they were
+ * given, its copies in theirs, beside the steps where it can; between the two, and between devices, only
+ * events order work. An event is a point on a timeline (as Vulkan's timeline semaphores): a plain value
+ * that needs no release.
  *
  * Threads: one at a time per device. Errors: ASH_ERR_DEVICE when the device is lost (every later call
  * on it fails the same way), ASH_ERR_NO_MEMORY when its memory is exhausted (nothing was changed).
@@ -161,18 +162,20 @@ struct ash_driver {
     enum ash_status (*upload)(struct ash_device *device, const struct ash_loaded *loaded, int input,
         const struct ash_tensor *weight, struct ash_place to);
 
-    /* Queues one step after the events in `after`. `batch` is borrowed until *done. */
+    /* Queues one step after the device's other steps and the events in `after`, the device's own copies'
+     * among them. `batch` is borrowed until *done. */
     enum ash_status (*launch)(struct ash_device *device, const struct ash_step *step,
         const struct ash_batch *batch, const struct ash_event *after, int after_count,
         struct ash_event *done);
 
-    /* Queues a copy on `device`, which owns one of the two buffers; the other is its own, has host
-     * memory or, where the driver says so, is another of its devices'. ASH_ERR_ARGUMENT otherwise. */
+    /* Queues a copy on `device` after its other copies and the events in `after`, its own steps' among
+     * them. The device owns one of the two buffers; the other is its own, has host memory or, where
+     * the driver says so, is another of its devices'. ASH_ERR_ARGUMENT otherwise. */
     enum ash_status (*copy)(struct ash_device *device, struct ash_place to, struct ash_place from,
         size_t size_bytes, const struct ash_event *after, int after_count, struct ash_event *done);
 
-    /* Returns when `event`, of this device, has happened; then every error of work before it is
-     * reported, once. */
+    /* Returns when `event`, of this device, has happened; then every error of work before it, on its
+     * timeline and on those that this waits for, is reported, once. */
     enum ash_status (*wait)(struct ash_device *device, struct ash_event event);
 
     /* Optional, all three or none: a whole run of steps at once, where that beats step by step.

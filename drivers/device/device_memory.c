@@ -15,10 +15,10 @@ void *ash_device_memory(struct ash_place place)
 static enum ash_status settle(
     struct ash_device_queue *queue, struct ash_device_buffer *buffer, enum ash_memory_use use)
 {
-    ASH_TRY(ash_device_begin(queue, NULL, 0));
+    ASH_TRY(ash_device_begin(queue, DEVICE_STEPS, NULL, 0));
     ASH_TRY(queue->calls->hold(
         queue, buffer->base.size_bytes, use == ASH_MEMORY_STATE, &buffer->memory));
-    return queue->calls->finish(queue);
+    return queue->calls->finish(queue, DEVICE_STEPS);
 }
 
 enum ash_status ash_device_alloc(
@@ -55,9 +55,9 @@ void ash_device_free(struct ash_buffer *buffer)
 static enum ash_status settle_staging(
     struct ash_device_queue *queue, struct ash_device_staging *staging)
 {
-    uint64_t busy = staging->busy;
-    staging->busy = 0;
-    return ash_device_wait(&queue->base, (struct ash_event){ &queue->base, busy });
+    struct ash_event busy = staging->busy;
+    staging->busy = (struct ash_event){ 0 };
+    return ash_device_wait(&queue->base, busy);
 }
 
 static void release_staging(struct ash_device_queue *queue, struct ash_device_staging *staging)
@@ -83,11 +83,8 @@ enum ash_status ash_device_staging_get(
 enum ash_status ash_device_staging_send(struct ash_device_queue *queue,
     struct ash_device_staging *staging, size_t size_bytes, void *memory, size_t offset_bytes)
 {
-    struct ash_event done;
     ASH_TRY(queue->calls->send(queue, staging->host, size_bytes, memory, offset_bytes));
-    ASH_TRY(ash_device_mark(queue, &done));
-    staging->busy = done.value;
-    return ASH_OK;
+    return ash_device_mark(queue, DEVICE_STEPS, &staging->busy);
 }
 
 void ash_device_finish(struct ash_device_queue *queue)
@@ -95,15 +92,18 @@ void ash_device_finish(struct ash_device_queue *queue)
     const struct ash_device_calls *calls = queue->calls;
     if (calls->select)
         (void)calls->select(queue);
-    (void)calls->finish(queue);
+    for (int lane = 0; lane < DEVICE_LANES; lane++)
+        (void)calls->finish(queue, (enum ash_device_lane)lane);
     for (int i = 0; i < 2; i++)
         release_staging(queue, &queue->staging[i]);
     release_staging(queue, &queue->batch_staging);
     if (queue->batch)
         calls->release(queue, queue->batch);
-    for (int i = 0; i < DEVICE_RING; i++)
-        if (queue->ring[i])
-            calls->forget(queue, queue->ring[i]);
+    for (int i = 0; i < DEVICE_LANES * DEVICE_RING; i++) {
+        void *slot = queue->lane[i / DEVICE_RING].ring[i % DEVICE_RING];
+        if (slot)
+            calls->forget(queue, slot);
+    }
 }
 
 /* ---- Weights ---- */
@@ -125,9 +125,9 @@ static enum ash_status send_runs(struct ash_device_queue *queue, struct ash_devi
 static enum ash_status send(struct ash_device_queue *queue, struct ash_device_sending sending,
     void *memory, size_t offset_bytes)
 {
-    ASH_TRY(ash_device_begin(queue, NULL, 0));
+    ASH_TRY(ash_device_begin(queue, DEVICE_STEPS, NULL, 0));
     enum ash_status status = send_runs(queue, &sending, memory, offset_bytes);
-    enum ash_status finished = queue->calls->finish(queue);
+    enum ash_status finished = queue->calls->finish(queue, DEVICE_STEPS);
     return status == ASH_OK ? finished : status;
 }
 
@@ -154,7 +154,7 @@ static enum ash_status load(struct ash_device_queue *queue, const struct ash_op 
     const struct ash_args *args, struct ash_device_loaded *loaded)
 {
     ASH_TRY(ash_device_loaded_init(op, args, queue->matrix, loaded));
-    ASH_TRY(ash_device_begin(queue, NULL, 0));
+    ASH_TRY(ash_device_begin(queue, DEVICE_STEPS, NULL, 0));
     ASH_TRY(queue->calls->find(queue, loaded));
     return ash_device_needs_table(loaded) ? make_table(queue, loaded) : ASH_OK;
 }

@@ -5,21 +5,24 @@
 #include "drivers/device/device_program.h"
 
 /*
- * A device that runs the portable kernels as a queue of work, in order. A driver (opencl, hip) gives the
- * calls below; what is made of them here is the same for all: memory, weights on their way, batches,
- * steps, the timeline of events, and what became of a device that failed.
+ * A device that runs the portable kernels as two queues of work, each in order: steps, and copies beside
+ * them. A driver (opencl, hip) gives the calls below; what is made of them here is the same for all: memory,
+ * weights on their way, batches, steps, the timelines of events, and what became of a device that failed.
  *
  * Memory, entry points and points of the queue go by the driver's own names: a cl_mem, an address of the
  * card, a cl_event.
  */
 struct ash_device_queue;
 
+/* A timeline of a device. What prepares a device and sends weights and batches is among the steps. */
+enum ash_device_lane { DEVICE_STEPS, DEVICE_COPIES, DEVICE_LANES };
+
 /* Host memory that the device reads fast. */
 struct ash_device_staging {
     void *host;
     void *memory; /* the driver's own name for it; NULL = none */
     size_t size_bytes;
-    uint64_t busy; /* point of the timeline behind the last that reads it; 0 = none does */
+    struct ash_event busy; /* behind the last that reads it */
 };
 
 /* One start of an entry point, with DEVICE_PARAMETERS of kernels/device.h. */
@@ -48,26 +51,36 @@ struct ash_device_calls {
     enum ash_status (*find)(struct ash_device_queue *queue, struct ash_device_loaded *loaded);
     void (*drop)(struct ash_device_queue *queue, struct ash_device_loaded *loaded);
 
-    /* Queue work: from pinned memory to `offset_bytes` in `memory`; a start of an entry point. */
+    /* Queue steps: from pinned memory to `offset_bytes` in `memory`; a start of an entry point. */
     enum ash_status (*send)(struct ash_device_queue *queue, const void *host, size_t size_bytes,
         void *memory, size_t offset_bytes);
     enum ash_status (*start)(struct ash_device_queue *queue, struct ash_device_start *start);
-    /* Optional: what is queued from here on waits for all before. NULL = it does anyway. */
+    /* Optional: steps queued from here on wait for all before. NULL = they do anyway. */
     enum ash_status (*order)(struct ash_device_queue *queue);
 
-    /* Has *slot (NULL, or an older point, which it may take over) happen when all that was queued has, and
-     * work begin. */
-    enum ash_status (*mark)(struct ash_device_queue *queue, void **slot);
+    /* Has *slot (NULL, or an older point, which it may take over) happen when all that was queued on the
+     * lane has, and work begin. */
+    enum ash_status (*mark)(struct ash_device_queue *queue, enum ash_device_lane lane, void **slot);
     enum ash_status (*await)(struct ash_device_queue *queue, void *slot);
-    /* Optional: what is queued from here on waits for another device of this driver. NULL = the host
-     * waits. */
-    enum ash_status (*follow)(struct ash_device_queue *queue, void *slot);
+    /* What is queued on the lane from here on waits for a point of `other`: the queue's own other lane, or
+     * another device of this driver. Where the host waits instead, errors are left to await(). */
+    enum ash_status (*follow)(struct ash_device_queue *queue, enum ash_device_lane lane,
+        struct ash_device_queue *other, void *slot);
     void (*forget)(struct ash_device_queue *queue, void *slot);
-    /* Waits for all that was queued. */
-    enum ash_status (*finish)(struct ash_device_queue *queue);
+    /* Waits for all that was queued on the lane. */
+    enum ash_status (*finish)(struct ash_device_queue *queue, enum ash_device_lane lane);
 };
 
 enum { DEVICE_RING = 64 };
+
+struct ash_device_timeline {
+    uint64_t queued;         /* how many points it has */
+    uint64_t waited;         /* of those, what has happened for sure */
+    void *ring[DEVICE_RING]; /* the last points, by number */
+    /* Of other timelines, the last event of each that this one waits for by itself, since the last wait. */
+    struct ash_event foreign[DEVICE_RING];
+    int foreign_count;
+};
 
 /* A device in use. Drivers put this first in a struct of their own, and fill base, calls and
  * matrix. */
@@ -76,12 +89,7 @@ struct ash_device_queue {
     const struct ash_device_calls *calls;
     int matrix; /* MATRIX_*: the matrix cores that prompts take; 0 = none */
     bool lost;
-    uint64_t queued;         /* the timeline */
-    uint64_t waited;         /* of that, what has happened for sure */
-    void *ring[DEVICE_RING]; /* the last points, by value */
-    /* Of other devices, the last of each that the queue waits for by itself, since the last wait. */
-    struct ash_event foreign[DEVICE_RING];
-    int foreign_count;
+    struct ash_device_timeline lane[DEVICE_LANES];
     struct ash_device_staging staging[2], batch_staging;
     void *batch;
     size_t batch_bytes;
@@ -103,13 +111,14 @@ enum ash_device_trouble {
 enum ash_status ash_device_fail(struct ash_device_queue *queue, enum ash_device_trouble trouble,
     const char *code, const char *what);
 
-/* Before work is queued: whether the device is lost, and `after`. */
-enum ash_status ash_device_begin(
-    struct ash_device_queue *queue, const struct ash_event *after, int after_count);
-/* What is queued from here on waits for all before. */
+/* Before work is queued on a lane: whether the device is lost, and `after`. */
+enum ash_status ash_device_begin(struct ash_device_queue *queue, enum ash_device_lane lane,
+    const struct ash_event *after, int after_count);
+/* Steps queued from here on wait for all before. */
 enum ash_status ash_device_order(struct ash_device_queue *queue);
-/* *done = a point behind all that was queued. */
-enum ash_status ash_device_mark(struct ash_device_queue *queue, struct ash_event *done);
+/* *done = a point behind all that was queued on the lane. */
+enum ash_status ash_device_mark(
+    struct ash_device_queue *queue, enum ash_device_lane lane, struct ash_event *done);
 
 /* Before close(): waits for the work, and lets go of all that the queue holds. */
 void ash_device_finish(struct ash_device_queue *queue);

@@ -9,7 +9,7 @@ static enum ash_status grow_batch(struct ash_device_queue *queue, size_t size_by
 {
     size_t room = size_bytes + size_bytes / 2;
     if (queue->batch) { /* whoever reads it is done first */
-        ASH_TRY(queue->calls->finish(queue));
+        ASH_TRY(queue->calls->finish(queue, DEVICE_STEPS));
         queue->calls->release(queue, queue->batch);
     }
     queue->batch = NULL;
@@ -90,11 +90,11 @@ enum ash_status ash_device_launch(struct ash_device *device, const struct ash_st
     struct ash_event *done)
 {
     struct ash_device_queue *queue = (struct ash_device_queue *)device;
-    ASH_TRY(ash_device_begin(queue, after, after_count));
+    ASH_TRY(ash_device_begin(queue, DEVICE_STEPS, after, after_count));
     if (step->op->needs_batch)
         ASH_TRY(send_batch(queue, batch));
     ASH_TRY(start(queue, step, batch));
-    return ash_device_mark(queue, done);
+    return ash_device_mark(queue, DEVICE_STEPS, done);
 }
 
 /* ---- A whole run ---- */
@@ -105,7 +105,7 @@ static enum ash_status start_traced(struct ash_device_queue *queue, struct ash_p
 {
     int64_t start_ns = ash_now_ns();
     ASH_TRY(start(queue, &program->step[index], batch));
-    ASH_TRY(queue->calls->finish(queue));
+    ASH_TRY(queue->calls->finish(queue, DEVICE_STEPS));
     ash_device_trace(program, index, start_ns);
     return ASH_OK;
 }
@@ -127,9 +127,9 @@ enum ash_status ash_device_run(struct ash_device *device, struct ash_program *pr
     struct ash_event *done)
 {
     struct ash_device_queue *queue = (struct ash_device_queue *)device;
-    ASH_TRY(ash_device_begin(queue, after, after_count));
+    ASH_TRY(ash_device_begin(queue, DEVICE_STEPS, after, after_count));
     if (program->needs_batch)
         ASH_TRY(send_batch(queue, batch));
     ASH_TRY(start_all(queue, program, batch));
-    return ash_device_mark(queue, done);
+    return ash_device_mark(queue, DEVICE_STEPS, done);
 }

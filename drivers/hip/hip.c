@@ -49,15 +49,22 @@ static int find_matrix(const struct hip_device *device)
     return 0;
 }
 
+static enum ash_status make_streams(struct hip_device *device)
+{
+    for (int lane = 0; lane < DEVICE_LANES; lane++)
+        ASH_TRY(hip_check(device,
+            device->api.StreamCreateWithFlags(&device->stream[lane], HIP_STREAM_NON_BLOCKING),
+            "take work"));
+    return ASH_OK;
+}
+
 static enum ash_status open_device(struct hip_device *device, const struct ash_config *config)
 {
-    const struct hip_api *api = &device->api;
     const struct hip_object *object = NULL;
     ASH_TRY(hip_api_open(NULL, &device->api));
     ASH_TRY(find_card(device, &object));
-    ASH_TRY(ash_device_begin(&device->queue, NULL, 0));
-    ASH_TRY(hip_check(
-        device, api->StreamCreateWithFlags(&device->stream, HIP_STREAM_NON_BLOCKING), "take work"));
+    ASH_TRY(ash_device_begin(&device->queue, DEVICE_STEPS, NULL, 0));
+    ASH_TRY(make_streams(device));
     ASH_TRY(load_module(device, object));
     if (!config || config->kernels != ASH_KERNELS_LISTED)
         device->queue.matrix = find_matrix(device);
@@ -70,12 +77,13 @@ static void hip_close(struct ash_device *device)
     if (!self)
         return;
     const struct hip_api *api = &self->api;
-    if (self->stream)
+    if (self->stream[DEVICE_LANES - 1]) /* nothing is queued before all are there */
         ash_device_finish(&self->queue);
     if (self->module)
         (void)api->ModuleUnload(self->module);
-    if (self->stream)
-        (void)api->StreamDestroy(self->stream);
+    for (int lane = 0; lane < DEVICE_LANES; lane++)
+        if (self->stream[lane])
+            (void)api->StreamDestroy(self->stream[lane]);
     ash_free(self);
 }
 

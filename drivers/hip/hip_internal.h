@@ -7,9 +7,9 @@
 struct hip_device {
     struct ash_device_queue queue;
     struct hip_api api;
-    struct hip_stream *stream; /* in order */
-    struct hip_module *module; /* every kernel there is */
-    uint64_t peers;            /* bit i: device i's memory was asked for */
+    struct hip_stream *stream[DEVICE_LANES]; /* each in order */
+    struct hip_module *module;               /* every kernel there is */
+    uint64_t peers;                          /* bit i: device i's memory was asked for */
 };
 
 /* hip_probe.c: what a device is; *out is usable or says why not. `arch` as hip_arch.h has it, or "". */

@@ -43,8 +43,9 @@ static enum ash_status hold(
     *out = memory;
     if (!zeroed)
         return ASH_OK;
-    return hip_check(
-        device, device->api.MemsetAsync(memory, 0, size_bytes, device->stream), "hold a buffer");
+    return hip_check(device,
+        device->api.MemsetAsync(memory, 0, size_bytes, device->stream[DEVICE_STEPS]),
+        "hold a buffer");
 }
 
 static void release(struct ash_device_queue *queue, void *memory)
@@ -97,8 +98,8 @@ static enum ash_status send(struct ash_device_queue *queue, const void *host, si
 {
     struct hip_device *device = (struct hip_device *)queue;
     return hip_check(device,
-        device->api.MemcpyAsync(
-            (char *)memory + offset_bytes, host, size_bytes, HIP_HOST_TO_DEVICE, device->stream),
+        device->api.MemcpyAsync((char *)memory + offset_bytes, host, size_bytes, HIP_HOST_TO_DEVICE,
+            device->stream[DEVICE_STEPS]),
         "take a copy");
 }
 
@@ -120,11 +121,11 @@ static enum ash_status start(struct ash_device_queue *queue, struct ash_device_s
     parameter[DEVICE_INPUTS + 2] = &start->args;
     return hip_check(device,
         device->api.ModuleLaunchKernel(start->entry, (unsigned)start->groups, 1, 1, DEVICE_GROUP, 1,
-            1, 0, device->stream, parameter, NULL),
+            1, 0, device->stream[DEVICE_STEPS], parameter, NULL),
         "run a step");
 }
 
-static enum ash_status mark(struct ash_device_queue *queue, void **slot)
+static enum ash_status mark(struct ash_device_queue *queue, enum ash_device_lane lane, void **slot)
 {
     struct hip_device *device = (struct hip_device *)queue;
     struct hip_event *event = *slot;
@@ -132,7 +133,7 @@ static enum ash_status mark(struct ash_device_queue *queue, void **slot)
         ASH_TRY(hip_check(device,
             device->api.EventCreateWithFlags(&event, HIP_EVENT_DISABLE_TIMING), "mark its work"));
     *slot = event;
-    return hip_check(device, device->api.EventRecord(event, device->stream), "mark its work");
+    return hip_check(device, device->api.EventRecord(event, device->stream[lane]), "mark its work");
 }
 
 static enum ash_status await(struct ash_device_queue *queue, void *slot)
@@ -141,11 +142,13 @@ static enum ash_status await(struct ash_device_queue *queue, void *slot)
     return hip_check(device, device->api.EventSynchronize(slot), "finish its work");
 }
 
-static enum ash_status follow(struct ash_device_queue *queue, void *slot)
+static enum ash_status follow(struct ash_device_queue *queue, enum ash_device_lane lane,
+    struct ash_device_queue *other, void *slot)
 {
+    (void)other; /* streams take events of any card */
     struct hip_device *device = (struct hip_device *)queue;
     return hip_check(
-        device, device->api.StreamWaitEvent(device->stream, slot, 0), "wait for another card");
+        device, device->api.StreamWaitEvent(device->stream[lane], slot, 0), "wait for other work");
 }
 
 static void forget(struct ash_device_queue *queue, void *slot)
@@ -153,10 +156,11 @@ static void forget(struct ash_device_queue *queue, void *slot)
     (void)((struct hip_device *)queue)->api.EventDestroy(slot);
 }
 
-static enum ash_status finish(struct ash_device_queue *queue)
+static enum ash_status finish(struct ash_device_queue *queue, enum ash_device_lane lane)
 {
     struct hip_device *device = (struct hip_device *)queue;
-    return hip_check(device, device->api.StreamSynchronize(device->stream), "finish its work");
+    return hip_check(
+        device, device->api.StreamSynchronize(device->stream[lane]), "finish its work");
 }
 
 const struct ash_device_calls hip_calls = {
@@ -205,8 +209,8 @@ static int copy_between(
 {
     int to_device = to.buffer->device->info.index, from_device = from.buffer->device->info.index;
     open_way(device, to_device == device->queue.base.info.index ? from_device : to_device);
-    return device->api.MemcpyPeerAsync(
-        memory_at(to), to_device, memory_at(from), from_device, size_bytes, device->stream);
+    return device->api.MemcpyPeerAsync(memory_at(to), to_device, memory_at(from), from_device,
+        size_bytes, device->stream[DEVICE_COPIES]);
 }
 
 enum ash_status hip_copy(struct ash_device *device, struct ash_place to, struct ash_place from,
@@ -215,7 +219,7 @@ enum ash_status hip_copy(struct ash_device *device, struct ash_place to, struct 
     struct hip_device *self = (struct hip_device *)device;
     bool own_to = to.buffer->device == device, own_from = from.buffer->device == device;
     int code;
-    ASH_TRY(ash_device_begin(&self->queue, after, after_count));
+    ASH_TRY(ash_device_begin(&self->queue, DEVICE_COPIES, after, after_count));
     if ((!own_to && !own_from) || (!is_of_hip(to) && !to.buffer->host) ||
         (!is_of_hip(from) && !from.buffer->host))
         return ash_fail(ASH_ERR_ARGUMENT,
@@ -229,7 +233,7 @@ enum ash_status hip_copy(struct ash_device *device, struct ash_place to, struct 
             own_to && own_from ? HIP_DEVICE_TO_DEVICE
             : own_to           ? HIP_HOST_TO_DEVICE
                                : HIP_DEVICE_TO_HOST,
-            self->stream);
+            self->stream[DEVICE_COPIES]);
     ASH_TRY(hip_check(self, code, "copy"));
-    return ash_device_mark(&self->queue, done);
+    return ash_device_mark(&self->queue, DEVICE_COPIES, done);
 }

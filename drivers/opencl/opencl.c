@@ -62,20 +62,22 @@ static bool can_reorder(const struct opencl_device *device)
            !strcasestr(device->identity, "pocl");
 }
 
-static enum ash_status make_queue(struct opencl_device *device)
+static enum ash_status make_queues(struct opencl_device *device)
 {
     const struct opencl_api *api = &device->api;
     cl_context_properties properties[] = { CL_CONTEXT_PLATFORM,
         (cl_context_properties)device->entry.platform, 0 };
-    cl_command_queue_properties wanted = 0;
     cl_int code;
     device->out_of_order = can_reorder(device);
-    if (device->out_of_order)
-        wanted = CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE;
     device->context = api->CreateContext(properties, 1, &device->entry.id, NULL, NULL, &code);
     ASH_TRY(opencl_check(device, code, "be opened"));
-    device->commands = api->CreateCommandQueue(device->context, device->entry.id, wanted, &code);
-    return opencl_check(device, code, "make a queue");
+    for (int lane = 0; lane < DEVICE_LANES; lane++) {
+        bool in_order = lane != DEVICE_STEPS || !device->out_of_order;
+        device->commands[lane] = api->CreateCommandQueue(device->context, device->entry.id,
+            in_order ? 0 : CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE, &code);
+        ASH_TRY(opencl_check(device, code, "make a queue"));
+    }
+    return ASH_OK;
 }
 
 static bool is_given(const struct ash_config *config, const char *name)
@@ -141,7 +143,7 @@ static enum ash_status open_device(struct opencl_device *device, const struct as
     ASH_TRY(opencl_api_open(NULL, &device->api));
     ASH_TRY(find_entry(device));
     identify(device);
-    ASH_TRY(make_queue(device));
+    ASH_TRY(make_queues(device));
     ASH_TRY(find_sources(device, config));
     find_matrix(device, config);
     return ASH_OK;
@@ -153,11 +155,12 @@ static void opencl_close(struct ash_device *device)
     if (!self)
         return;
     const struct opencl_api *api = &self->api;
-    if (self->commands)
+    if (self->commands[DEVICE_LANES - 1]) /* nothing is queued before all are there */
         ash_device_finish(&self->queue);
     opencl_programs_release(self);
-    if (self->commands)
-        api->ReleaseCommandQueue(self->commands);
+    for (int lane = 0; lane < DEVICE_LANES; lane++)
+        if (self->commands[lane])
+            api->ReleaseCommandQueue(self->commands[lane]);
     if (self->context)
         api->ReleaseContext(self->context);
     /* A part of a device is kept for the process: PoCL's workers look at it after its last event. */

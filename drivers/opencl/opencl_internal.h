@@ -4,6 +4,7 @@
 #include "drivers/device/device_probe.h"
 #include "drivers/device/device_queue.h"
 #include "drivers/opencl/opencl_api.h"
+
 #include <stdbool.h>
 
 /* ---- Discovery: opencl_probe.c ---- */
@@ -45,12 +46,12 @@ struct opencl_device {
     struct opencl_api api;
     struct opencl_entry entry;
     cl_context context;
-    cl_command_queue commands;
-    bool out_of_order;
-    bool unordered;                  /* work was queued that the next must wait for */
-    struct opencl_program *programs; /* owned */
-    char *cache_dir;                 /* owned; NULL = none */
-    char *kernel_dir;                /* owned; NULL = programs are built from source */
+    cl_command_queue commands[DEVICE_LANES]; /* copies in order */
+    bool out_of_order;                       /* steps are not */
+    bool unordered;                          /* steps were queued that the next must wait for */
+    struct opencl_program *programs;         /* owned */
+    char *cache_dir;                         /* owned; NULL = none */
+    char *kernel_dir;                        /* owned; NULL = programs are built from source */
     char identity[512]; /* platform, device and driver with their versions: what a binary is for */
     char options[96];   /* for every build */
 };

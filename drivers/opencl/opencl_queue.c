@@ -35,7 +35,8 @@ static enum ash_status order(struct ash_device_queue *queue)
     if (!device->unordered)
         return ASH_OK;
     ASH_TRY(opencl_check(device,
-        device->api.EnqueueBarrierWithWaitList(device->commands, 0, NULL, NULL), "order its work"));
+        device->api.EnqueueBarrierWithWaitList(device->commands[DEVICE_STEPS], 0, NULL, NULL),
+        "order its work"));
     device->unordered = false;
     return ASH_OK;
 }
@@ -52,9 +53,9 @@ static enum ash_status hold(
         code = CL_MEM_OBJECT_ALLOCATION_FAILURE;
     ASH_TRY(opencl_check(device, code, "hold a buffer"));
     *out = memory;
-    code = zeroed ? device->api.EnqueueFillBuffer(
-                        device->commands, memory, zero, sizeof zero, 0, size, 0, NULL, NULL)
-                  : device->api.EnqueueMigrateMemObjects(device->commands, 1, &memory,
+    code = zeroed ? device->api.EnqueueFillBuffer(device->commands[DEVICE_STEPS], memory, zero,
+                        sizeof zero, 0, size, 0, NULL, NULL)
+                  : device->api.EnqueueMigrateMemObjects(device->commands[DEVICE_STEPS], 1, &memory,
                         CL_MIGRATE_MEM_OBJECT_CONTENT_UNDEFINED, 0, NULL, NULL);
     return queued(device, code, "hold a buffer");
 }
@@ -69,7 +70,7 @@ static void unpin(struct ash_device_queue *queue, struct ash_device_staging *sta
     struct opencl_device *device = (struct opencl_device *)queue;
     if (staging->host)
         (void)device->api.EnqueueUnmapMemObject(
-            device->commands, staging->memory, staging->host, 0, NULL, NULL);
+            device->commands[DEVICE_STEPS], staging->memory, staging->host, 0, NULL, NULL);
     if (staging->memory)
         device->api.ReleaseMemObject(staging->memory);
     *staging = (struct ash_device_staging){ 0 };
@@ -83,8 +84,8 @@ static enum ash_status pin(
     out->memory = device->api.CreateBuffer(
         device->context, CL_MEM_READ_ONLY | CL_MEM_ALLOC_HOST_PTR, size_bytes, NULL, &code);
     if (code == CL_SUCCESS)
-        out->host = device->api.EnqueueMapBuffer(device->commands, out->memory, CL_TRUE,
-            CL_MAP_WRITE, 0, size_bytes, 0, NULL, NULL, &code);
+        out->host = device->api.EnqueueMapBuffer(device->commands[DEVICE_STEPS], out->memory,
+            CL_TRUE, CL_MAP_WRITE, 0, size_bytes, 0, NULL, NULL, &code);
     if (code != CL_SUCCESS)
         unpin(queue, out);
     return opencl_check(device, code, "reserve host memory for copies");
@@ -116,8 +117,8 @@ static enum ash_status send(struct ash_device_queue *queue, const void *host, si
 {
     struct opencl_device *device = (struct opencl_device *)queue;
     return queued(device,
-        device->api.EnqueueWriteBuffer(
-            device->commands, memory, CL_FALSE, offset_bytes, size_bytes, host, 0, NULL, NULL),
+        device->api.EnqueueWriteBuffer(device->commands[DEVICE_STEPS], memory, CL_FALSE,
+            offset_bytes, size_bytes, host, 0, NULL, NULL),
         "take a copy");
 }
 
@@ -141,20 +142,21 @@ static enum ash_status start(struct ash_device_queue *queue, struct ash_device_s
     cl_int code = set_arguments(device, start);
     if (code == CL_SUCCESS)
         code = device->api.EnqueueNDRangeKernel(
-            device->commands, start->entry, 1, NULL, &all, &group, 0, NULL, NULL);
+            device->commands[DEVICE_STEPS], start->entry, 1, NULL, &all, &group, 0, NULL, NULL);
     return queued(device, code, "run a step");
 }
 
-static enum ash_status mark(struct ash_device_queue *queue, void **slot)
+static enum ash_status mark(struct ash_device_queue *queue, enum ash_device_lane lane, void **slot)
 {
     struct opencl_device *device = (struct opencl_device *)queue;
     cl_event event;
     ASH_TRY(opencl_check(device,
-        device->api.EnqueueMarkerWithWaitList(device->commands, 0, NULL, &event), "mark its work"));
+        device->api.EnqueueMarkerWithWaitList(device->commands[lane], 0, NULL, &event),
+        "mark its work"));
     if (*slot)
         device->api.ReleaseEvent(*slot);
     *slot = event;
-    return opencl_check(device, device->api.Flush(device->commands), "start its work");
+    return opencl_check(device, device->api.Flush(device->commands[lane]), "start its work");
 }
 
 static enum ash_status await(struct ash_device_queue *queue, void *slot)
@@ -164,15 +166,28 @@ static enum ash_status await(struct ash_device_queue *queue, void *slot)
     return opencl_check(device, device->api.WaitForEvents(1, &event), "finish its work");
 }
 
+static enum ash_status follow(struct ash_device_queue *queue, enum ash_device_lane lane,
+    struct ash_device_queue *other, void *slot)
+{
+    struct opencl_device *device = (struct opencl_device *)queue;
+    cl_command_queue commands = device->commands[lane];
+    cl_event event = slot;
+    if (other == queue)
+        return opencl_check(device,
+            device->api.EnqueueBarrierWithWaitList(commands, 1, &event, NULL), "order its work");
+    (void)device->api.WaitForEvents(1, &event); /* contexts share no events */
+    return ASH_OK;
+}
+
 static void forget(struct ash_device_queue *queue, void *slot)
 {
     ((struct opencl_device *)queue)->api.ReleaseEvent(slot);
 }
 
-static enum ash_status finish(struct ash_device_queue *queue)
+static enum ash_status finish(struct ash_device_queue *queue, enum ash_device_lane lane)
 {
     struct opencl_device *device = (struct opencl_device *)queue;
-    return opencl_check(device, device->api.Finish(device->commands), "finish its work");
+    return opencl_check(device, device->api.Finish(device->commands[lane]), "finish its work");
 }
 
 const struct ash_device_calls opencl_calls = {
@@ -187,6 +202,7 @@ const struct ash_device_calls opencl_calls = {
     .order = order,
     .mark = mark,
     .await = await,
+    .follow = follow,
     .forget = forget,
     .finish = finish,
 };
@@ -210,20 +226,20 @@ enum ash_status opencl_copy(struct ash_device *device, struct ash_place to, stru
     const struct opencl_api *api = &self->api;
     cl_mem target = memory_of(self, to), source = memory_of(self, from);
     cl_int code;
-    ASH_TRY(ash_device_begin(&self->queue, after, after_count));
+    ASH_TRY(ash_device_begin(&self->queue, DEVICE_COPIES, after, after_count));
     if (target && source)
-        code = api->EnqueueCopyBuffer(self->commands, source, target, from.offset_bytes,
-            to.offset_bytes, size_bytes, 0, NULL, NULL);
+        code = api->EnqueueCopyBuffer(self->commands[DEVICE_COPIES], source, target,
+            from.offset_bytes, to.offset_bytes, size_bytes, 0, NULL, NULL);
     else if (target && from.buffer->host)
-        code = api->EnqueueWriteBuffer(self->commands, target, CL_FALSE, to.offset_bytes,
-            size_bytes, host_at(from), 0, NULL, NULL);
+        code = api->EnqueueWriteBuffer(self->commands[DEVICE_COPIES], target, CL_FALSE,
+            to.offset_bytes, size_bytes, host_at(from), 0, NULL, NULL);
     else if (source && to.buffer->host)
-        code = api->EnqueueReadBuffer(self->commands, source, CL_FALSE, from.offset_bytes,
-            size_bytes, host_at(to), 0, NULL, NULL);
+        code = api->EnqueueReadBuffer(self->commands[DEVICE_COPIES], source, CL_FALSE,
+            from.offset_bytes, size_bytes, host_at(to), 0, NULL, NULL);
     else
         return ash_fail(ASH_ERR_ARGUMENT,
             "a copy on opencl:%d needs a buffer of its own and one of its own or in host memory",
             device->info.index);
-    ASH_TRY(queued(self, code, "copy"));
-    return ash_device_mark(&self->queue, done);
+    ASH_TRY(opencl_check(self, code, "copy"));
+    return ash_device_mark(&self->queue, DEVICE_COPIES, done);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Conformance, as conformance.c: the order of what a device is given, and whole runs of it. */
 #include "drivers/drivers.h"
+#include "kernels/add/add.h"
 #include "runtime/memory.h"
 #include "tests/drivers/rig.h"
 #include "tests/support/tiny_ops.h"
@@ -92,6 +93,90 @@ static void check_order(struct ash_device *device)
 Test(conformance, work_runs_in_the_order_of_its_events)
 {
     rig_for_each_device(check_order);
+}
+
+/* ---- Steps and copies ---- */
+
+enum { ROUNDS = 200, ROUND = TOKENS * COLUMNS }; /* more than any ring of events has room for */
+
+/* Rounds in flight on one x and one sum: numbers up into x, sum = x + y, the sum down. */
+struct traffic {
+    struct rig rig;
+    struct tiny_batch batch;
+    float up[ROUNDS][ROUND], down[ROUNDS][ROUND];
+    struct ash_buffer host_up, host_down;
+    struct ash_event stepped, sent, fetched, first_step, first_copy;
+};
+
+static void send(struct traffic *traffic, int i)
+{
+    struct ash_device *device = traffic->rig.device;
+    struct ash_place up = rig_host_place(traffic->up, sizeof traffic->up, &traffic->host_up);
+    up.offset_bytes = (size_t)i * sizeof traffic->up[0];
+    cr_assert_eq(device->driver->copy(device, traffic->rig.step.in[0], up, sizeof traffic->up[0],
+                     &traffic->stepped, 1, &traffic->sent),
+        ASH_OK);
+}
+
+static void fetch(struct traffic *traffic, int i)
+{
+    struct ash_device *device = traffic->rig.device;
+    struct ash_place down =
+        rig_host_place(traffic->down, sizeof traffic->down, &traffic->host_down);
+    down.offset_bytes = (size_t)i * sizeof traffic->down[0];
+    cr_assert_eq(device->driver->copy(device, down, traffic->rig.step.out, sizeof traffic->down[0],
+                     &traffic->stepped, 1, &traffic->fetched),
+        ASH_OK);
+}
+
+/* The next numbers are on their way up before or after the last sum is on its way down: so that the events
+ * that matter are once those of who reads, and once of who writes over it. */
+static void queue_round(struct traffic *traffic, int i)
+{
+    struct ash_device *device = traffic->rig.device;
+    if (i % 2 == 0)
+        send(traffic, i);
+    if (i > 0)
+        fetch(traffic, i - 1);
+    if (i % 2 == 1)
+        send(traffic, i);
+    const struct ash_event after[] = { traffic->fetched, traffic->sent };
+    cr_assert_eq(device->driver->launch(device, &traffic->rig.step, &traffic->batch.batch, after, 2,
+                     &traffic->stepped),
+        ASH_OK);
+    if (i == 0) {
+        traffic->first_copy = traffic->sent;
+        traffic->first_step = traffic->stepped;
+    }
+}
+
+static void check_traffic(struct ash_device *device)
+{
+    static struct traffic traffic;
+    struct ash_tensor x = rig_shape(ASH_EXTENT_TOKENS, TOKENS, COLUMNS);
+    struct ash_tensor inputs[ASH_MAX_INPUTS] = { x, x };
+    memset(&traffic, 0, sizeof traffic);
+    if (!rig_init(device, &ash_op_add, inputs, NULL, &traffic.rig))
+        return;
+    tiny_batch_init(&traffic.batch, TOKENS, 1);
+    tiny_fill(traffic.up[0], (int64_t)ROUNDS * ROUND, 7);
+    for (int i = 0; i < ROUNDS; i++)
+        queue_round(&traffic, i);
+    fetch(&traffic, ROUNDS - 1);
+    rig_wait(traffic.fetched);
+    rig_wait(traffic.first_step); /* the past has happened too */
+    rig_wait(traffic.first_copy);
+    const float *y = traffic.rig.host[1];
+    for (int i = 0; i < ROUNDS; i++)
+        for (int k = 0; k < ROUND; k++)
+            cr_assert_eq(traffic.down[i][k], traffic.up[i][k] + y[k], "%s:%d, round %d, element %d",
+                device->driver->name, device->info.index, i, k);
+    rig_finish(&traffic.rig);
+}
+
+Test(conformance, copies_and_steps_in_flight_are_ordered_by_their_events)
+{
+    rig_for_each_device(check_traffic);
 }
 
 /* Another device, whose work failed. */

@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { LATE_MS = 40 };
 
@@ -31,6 +32,7 @@ static int count;
 
 static hip_double_fail_from *fail_from;
 static hip_double_delay *set_delay;
+static hip_double_hold *set_hold;
 static hip_double_live *count_live;
 static hip_double_peer_copies *count_peer_copies;
 
@@ -58,6 +60,7 @@ static void set_up(void)
     cr_assert(library, "the build names the double");
     FIND(library, "hip_double_fail", fail_from);
     FIND(library, "hip_double_set_delay", set_delay);
+    FIND(library, "hip_double_set_hold", set_hold);
     FIND(library, "hip_double_count", count_live);
     FIND(library, "hip_double_count_peer_copies", count_peer_copies);
     probe();
@@ -209,6 +212,7 @@ static void sum_run_and_finish(struct sum *sum)
 {
     struct ash_event done;
     cr_assert_eq(sum_launch(sum, &done), ASH_OK, "%s", ash_error());
+    rig_wait(done);
     sum_check(sum, sum->rig.step.out);
     rig_finish(&sum->rig);
 }
@@ -336,6 +340,54 @@ Test(hip, old_events_have_happened_also_when_the_ring_has_forgotten_them, .init 
     done.value++;
     cr_assert_eq(ash_driver_hip.wait(device, done), ASH_ERR_ARGUMENT);
     ash_driver_hip.free(buffer);
+    close_all(device, NULL);
+}
+
+/* ---- Steps and copies ---- */
+
+Test(hip, copies_and_steps_of_a_card_run_beside_each_other, .init = set_up, .timeout = 60)
+{
+    struct ash_device *device = open_device(0);
+    struct ash_buffer *buffer = rig_allocate(device, 64, ASH_MEMORY_STATE);
+    struct ash_place to = { buffer, 0 }, from = { buffer, 32 };
+    struct ash_event stepped, copied;
+    struct sum sum;
+    sum_init(device, &sum);
+    set_hold(HIP_DOUBLE_KERNELS);
+    cr_assert_eq(sum_launch(&sum, &stepped), ASH_OK);
+    cr_assert_eq(ash_driver_hip.copy(device, to, from, 32, NULL, 0, &copied), ASH_OK);
+    rig_wait(copied); /* for ever, behind the step */
+    set_hold(HIP_DOUBLE_COPIES);
+    rig_wait(stepped);
+    cr_assert_eq(ash_driver_hip.copy(device, to, from, 32, NULL, 0, &copied), ASH_OK);
+    cr_assert_eq(sum_launch(&sum, &stepped), ASH_OK);
+    rig_wait(stepped); /* for ever, behind the copy */
+    set_hold(HIP_DOUBLE_NOTHING);
+    rig_wait(copied);
+    ash_driver_hip.free(buffer);
+    sum_run_and_finish(&sum);
+    close_all(device, NULL);
+}
+
+Test(hip, a_copy_waits_for_the_step_that_it_was_given, .init = set_up)
+{
+    struct ash_device *device = open_device(0);
+    struct sum sum;
+    struct ash_event done;
+    static float result[TOKENS * COLUMNS];
+    struct ash_buffer host;
+    sum_init(device, &sum);
+    set_hold(HIP_DOUBLE_KERNELS);
+    cr_assert_eq(sum_launch(&sum, &done), ASH_OK);
+    cr_assert_eq(ash_driver_hip.copy(device, rig_host_place(result, sizeof result, &host),
+                     sum.rig.step.out, sizeof result, &done, 1, &done),
+        ASH_OK);
+    usleep(LATE_MS * 1000); /* for a copy that does not wait to be wrong */
+    set_hold(HIP_DOUBLE_NOTHING);
+    rig_wait(done);
+    for (int i = 0; i < TOKENS * COLUMNS; i++)
+        cr_assert_eq(result[i], ((float *)sum.rig.host[0])[i] + ((float *)sum.rig.host[1])[i]);
+    rig_finish(&sum.rig);
     close_all(device, NULL);
 }
 

@@ -10,6 +10,7 @@ pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 int card_error[MOST_DEVICES];
 int64_t live_count;
 static int64_t delay_ms, occasions[HIP_DOUBLE_FAULTS] = { -1, -1, -1 };
+static enum hip_double_kind held;
 
 /* ---- Faults ---- */
 
@@ -27,6 +28,21 @@ void hip_double_set_delay(int64_t milliseconds)
     pthread_mutex_lock(&lock);
     delay_ms = milliseconds;
     pthread_mutex_unlock(&lock);
+}
+
+EXPORT hip_double_hold hip_double_set_hold;
+void hip_double_set_hold(enum hip_double_kind kind)
+{
+    pthread_mutex_lock(&lock);
+    held = kind;
+    pthread_cond_broadcast(&changed);
+    pthread_mutex_unlock(&lock);
+}
+
+static bool is_held(const struct work *work)
+{
+    return (held == HIP_DOUBLE_KERNELS && work->kind == WORK_RUN) ||
+           (held == HIP_DOUBLE_COPIES && work->kind == WORK_COPY);
 }
 
 EXPORT hip_double_live hip_double_count;
@@ -82,7 +98,7 @@ static void *work_off(void *argument)
     pthread_mutex_lock(&lock);
     while (stream->first || !stream->ends) {
         struct work *work = stream->first;
-        if (!work) {
+        if (!work || is_held(work)) {
             pthread_cond_wait(&changed, &lock);
             continue;
         }

@@ -26,6 +26,9 @@ enum hip_double_fault {
 typedef void hip_double_fail_from(enum hip_double_fault fault, int64_t nth);
 /* Every piece of work takes that much longer. */
 typedef void hip_double_delay(int64_t milliseconds);
+/* Nothing of one kind begins on any stream, until told otherwise. */
+enum hip_double_kind { HIP_DOUBLE_NOTHING, HIP_DOUBLE_KERNELS, HIP_DOUBLE_COPIES };
+typedef void hip_double_hold(enum hip_double_kind kind);
 /* How much there is that was made and not yet released: memory, streams, events, modules. */
 typedef int64_t hip_double_live(void);
 /* How many copies went from one card to another. */
