@@ -62,6 +62,18 @@ static bool can_reorder(const struct opencl_device *device)
            !strcasestr(device->identity, "pocl");
 }
 
+/*
+ * Whether work may wait for an event that has not happened. Not on PoCL's device that computes in the calling
+ * thread, "basic" and later "cpu-minimal": up to version 4 whoever completes the event holds a lock of what
+ * waited for it, runs that, and wants the lock once more (devices/basic/basic.c, pocl_basic_notify).
+ */
+static bool can_follow(const struct opencl_device *device)
+{
+    const char *name = device->queue.base.info.name;
+    return !strcasestr(device->identity, "pocl") ||
+           (strncmp(name, "basic", 5) != 0 && strncmp(name, "cpu-minimal", 11) != 0);
+}
+
 static enum ash_status make_queues(struct opencl_device *device)
 {
     const struct opencl_api *api = &device->api;
@@ -69,6 +81,7 @@ static enum ash_status make_queues(struct opencl_device *device)
         (cl_context_properties)device->entry.platform, 0 };
     cl_int code;
     device->out_of_order = can_reorder(device);
+    device->follows = can_follow(device);
     device->context = api->CreateContext(properties, 1, &device->entry.id, NULL, NULL, &code);
     ASH_TRY(opencl_check(device, code, "be opened"));
     for (int lane = 0; lane < DEVICE_LANES; lane++) {
@@ -143,6 +156,7 @@ static enum ash_status open_device(struct opencl_device *device, const struct as
     ASH_TRY(opencl_api_open(NULL, &device->api));
     ASH_TRY(find_entry(device));
     identify(device);
+    ASH_TRY(opencl_relay_create(&device->api, &device->relay));
     ASH_TRY(make_queues(device));
     ASH_TRY(find_sources(device, config));
     find_matrix(device, config);
@@ -157,6 +171,7 @@ static void opencl_close(struct ash_device *device)
     const struct opencl_api *api = &self->api;
     if (self->commands[DEVICE_LANES - 1]) /* nothing is queued before all are there */
         ash_device_finish(&self->queue);
+    opencl_relay_destroy(self->relay);
     opencl_programs_release(self);
     for (int lane = 0; lane < DEVICE_LANES; lane++)
         if (self->commands[lane])

@@ -16,6 +16,7 @@
     X(CreateProgramWithBinary)                                                                     \
     X(CreateProgramWithSource)                                                                     \
     X(CreateSubDevices)                                                                            \
+    X(CreateUserEvent)                                                                             \
     X(EnqueueBarrierWithWaitList)                                                                  \
     X(EnqueueCopyBuffer)                                                                           \
     X(EnqueueFillBuffer)                                                                           \
@@ -30,6 +31,7 @@
     X(Flush)                                                                                       \
     X(GetDeviceIDs)                                                                                \
     X(GetDeviceInfo)                                                                               \
+    X(GetEventInfo)                                                                                \
     X(GetPlatformIDs)                                                                              \
     X(GetPlatformInfo)                                                                             \
     X(GetProgramBuildInfo)                                                                         \
@@ -41,7 +43,10 @@
     X(ReleaseKernel)                                                                               \
     X(ReleaseMemObject)                                                                            \
     X(ReleaseProgram)                                                                              \
+    X(RetainEvent)                                                                                 \
+    X(SetEventCallback)                                                                            \
     X(SetKernelArg)                                                                                \
+    X(SetUserEventStatus)                                                                          \
     X(WaitForEvents)
 
 /* The loader's functions, found by name. */

@@ -4,6 +4,7 @@
 #include "drivers/device/device_probe.h"
 #include "drivers/device/device_queue.h"
 #include "drivers/opencl/opencl_api.h"
+#include "drivers/opencl/opencl_relay.h"
 
 #include <stdbool.h>
 
@@ -48,7 +49,9 @@ struct opencl_device {
     cl_context context;
     cl_command_queue commands[DEVICE_LANES]; /* copies in order */
     bool out_of_order;                       /* steps are not */
+    bool follows;                            /* queues can wait for events that have not happened */
     bool unordered;                          /* steps were queued that the next must wait for */
+    struct opencl_relay *relay;              /* owned */
     struct opencl_program *programs;         /* owned */
     char *cache_dir;                         /* owned; NULL = none */
     char *kernel_dir;                        /* owned; NULL = programs are built from source */

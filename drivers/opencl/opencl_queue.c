@@ -175,7 +175,8 @@ static enum ash_status follow(struct ash_device_queue *queue, enum ash_device_la
     if (other == queue)
         return opencl_check(device,
             device->api.EnqueueBarrierWithWaitList(commands, 1, &event, NULL), "order its work");
-    (void)device->api.WaitForEvents(1, &event); /* contexts share no events */
+    if (!device->follows || !opencl_relay_follow(device->relay, device->context, commands, event))
+        (void)device->api.WaitForEvents(1, &event);
     return ASH_OK;
 }
 
