@@ -11,9 +11,9 @@ struct ash_trace;
  * A compute backend: one struct of functions. drivers/null is the smallest complete one and the
  * template to copy; tests/drivers/conformance.c runs unchanged on every backend.
  *
- * Work is queued and the call returns. A device has two timelines: its steps run in the order they were
- * given, its copies in theirs, beside the steps where it can; between the two, and between devices, only
- * events order work. An event is a point on a timeline (as Vulkan's timeline semaphores): a plain value
+ * Work is queued and the call returns. A device has three timelines: its steps run in the order they were
+ * given, copies to it and copies from it in theirs, all beside each other where it can; between the three, and
+ * between devices, only events order work. An event is a point on a timeline (as Vulkan's timeline semaphores): a plain value
  * that needs no release.
  *
  * Threads: one at a time per device. Errors: ASH_ERR_DEVICE when the device is lost (every later call
@@ -168,9 +168,9 @@ struct ash_driver {
         const struct ash_batch *batch, const struct ash_event *after, int after_count,
         struct ash_event *done);
 
-    /* Queues a copy on `device` after its other copies and the events in `after`, its own steps' among
-     * them. The device owns one of the two buffers; the other is its own, has host memory or, where
-     * the driver says so, is another of its devices'. ASH_ERR_ARGUMENT otherwise. */
+    /* Queues a copy on `device` after its other copies to it, or from it, and the events in `after`, its own steps'
+     * among them. The device owns one of the two buffers; the other is its own (a copy to it), has host memory or,
+     * where the driver says so, is another of its devices'. ASH_ERR_ARGUMENT otherwise. */
     enum ash_status (*copy)(struct ash_device *device, struct ash_place to, struct ash_place from,
         size_t size_bytes, const struct ash_event *after, int after_count, struct ash_event *done);
 

@@ -19,9 +19,9 @@ enum ash_status ash_device_fail(struct ash_device_queue *queue, enum ash_device_
         queue->lost ? "; the device is lost: see the system's log, then start again" : "");
 }
 
-/* ---- Events: the highest bit of their value is the lane, the rest numbers its points from 1 on ---- */
+/* ---- Events: the two highest bits of their value are the lane, the rest numbers its points from 1 on ---- */
 
-enum { LANE_BIT = 63 };
+enum { LANE_BIT = 62 };
 
 static struct ash_event event_of(
     struct ash_device_queue *queue, enum ash_device_lane lane, uint64_t point)
@@ -36,7 +36,7 @@ static enum ash_device_lane lane_of(struct ash_event event)
 
 static uint64_t point_of(struct ash_event event)
 {
-    return event.value & ~((uint64_t)1 << LANE_BIT);
+    return event.value & (((uint64_t)1 << LANE_BIT) - 1);
 }
 
 /* ---- Timelines ---- */
@@ -93,6 +93,11 @@ static enum ash_status follow_all(struct ash_device_queue *queue, enum ash_devic
     return ASH_OK;
 }
 
+enum ash_device_lane ash_device_copy_lane(const struct ash_device *device, struct ash_place to)
+{
+    return to.buffer->device == device ? DEVICE_ARRIVALS : DEVICE_DEPARTURES;
+}
+
 enum ash_status ash_device_order(struct ash_device_queue *queue)
 {
     return queue->calls->order ? queue->calls->order(queue) : ASH_OK;
@@ -127,7 +132,7 @@ enum ash_status ash_device_wait(struct ash_device *device, struct ash_event even
     uint64_t point = point_of(event);
     if (point > line->queued)
         return ash_fail(ASH_ERR_ARGUMENT, "no work was queued under event %llu of its %s",
-            (unsigned long long)point, lane_of(event) == DEVICE_COPIES ? "copies" : "steps");
+            (unsigned long long)point, lane_of(event) == DEVICE_STEPS ? "steps" : "copies");
     if (point <= line->waited)
         return ASH_OK;
     line->waited = point; /* also after an error, which is told once */

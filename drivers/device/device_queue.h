@@ -5,8 +5,8 @@
 #include "drivers/device/device_program.h"
 
 /*
- * A device that runs the portable kernels as two queues of work, each in order: steps, and copies beside
- * them. A driver (opencl, hip) gives the calls below; what is made of them here is the same for all: memory,
+ * A device that runs the portable kernels as three queues of work, each in order: steps, and beside them copies to
+ * it and from it. A driver (opencl, hip) gives the calls below; what is made of them here is the same for all: memory,
  * weights on their way, batches, steps, the timelines of events, and what became of a device that failed.
  *
  * Memory, entry points and points of the queue go by the driver's own names: a cl_mem, an address of the
@@ -14,8 +14,9 @@
  */
 struct ash_device_queue;
 
-/* A timeline of a device. What prepares a device and sends weights and batches is among the steps. */
-enum ash_device_lane { DEVICE_STEPS, DEVICE_COPIES, DEVICE_LANES };
+/* A timeline of a device. What prepares a device and sends weights and batches is among the steps; a copy within it is
+ * an arrival. */
+enum ash_device_lane { DEVICE_STEPS, DEVICE_ARRIVALS, DEVICE_DEPARTURES, DEVICE_LANES };
 
 /* Host memory that the device reads fast. */
 struct ash_device_staging {
@@ -111,6 +112,8 @@ enum ash_device_trouble {
 enum ash_status ash_device_fail(struct ash_device_queue *queue, enum ash_device_trouble trouble,
     const char *code, const char *what);
 
+/* That of a copy which `device` makes. */
+enum ash_device_lane ash_device_copy_lane(const struct ash_device *device, struct ash_place to);
 /* Before work is queued on a lane: whether the device is lost, and `after`. */
 enum ash_status ash_device_begin(struct ash_device_queue *queue, enum ash_device_lane lane,
     const struct ash_event *after, int after_count);

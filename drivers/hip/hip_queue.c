@@ -204,13 +204,13 @@ static void open_way(struct hip_device *device, int peer)
         (void)device->api.DeviceEnablePeerAccess(peer, 0);
 }
 
-static int copy_between(
-    struct hip_device *device, struct ash_place to, struct ash_place from, size_t size_bytes)
+static int copy_between(struct hip_device *device, enum ash_device_lane lane, struct ash_place to,
+    struct ash_place from, size_t size_bytes)
 {
     int to_device = to.buffer->device->info.index, from_device = from.buffer->device->info.index;
     open_way(device, to_device == device->queue.base.info.index ? from_device : to_device);
-    return device->api.MemcpyPeerAsync(memory_at(to), to_device, memory_at(from), from_device,
-        size_bytes, device->stream[DEVICE_COPIES]);
+    return device->api.MemcpyPeerAsync(
+        memory_at(to), to_device, memory_at(from), from_device, size_bytes, device->stream[lane]);
 }
 
 enum ash_status hip_copy(struct ash_device *device, struct ash_place to, struct ash_place from,
@@ -218,8 +218,9 @@ enum ash_status hip_copy(struct ash_device *device, struct ash_place to, struct 
 {
     struct hip_device *self = (struct hip_device *)device;
     bool own_to = to.buffer->device == device, own_from = from.buffer->device == device;
+    enum ash_device_lane lane = ash_device_copy_lane(device, to);
     int code;
-    ASH_TRY(ash_device_begin(&self->queue, DEVICE_COPIES, after, after_count));
+    ASH_TRY(ash_device_begin(&self->queue, lane, after, after_count));
     if ((!own_to && !own_from) || (!is_of_hip(to) && !to.buffer->host) ||
         (!is_of_hip(from) && !from.buffer->host))
         return ash_fail(ASH_ERR_ARGUMENT,
@@ -227,13 +228,13 @@ enum ash_status hip_copy(struct ash_device *device, struct ash_place to, struct 
             "driver or in host memory",
             device->info.index);
     if (is_of_hip(to) && is_of_hip(from) && !(own_to && own_from))
-        code = copy_between(self, to, from, size_bytes);
+        code = copy_between(self, lane, to, from, size_bytes);
     else
         code = self->api.MemcpyAsync(memory_at(to), memory_at(from), size_bytes,
             own_to && own_from ? HIP_DEVICE_TO_DEVICE
             : own_to           ? HIP_HOST_TO_DEVICE
                                : HIP_DEVICE_TO_HOST,
-            self->stream[DEVICE_COPIES]);
+            self->stream[lane]);
     ASH_TRY(hip_check(self, code, "copy"));
-    return ash_device_mark(&self->queue, DEVICE_COPIES, done);
+    return ash_device_mark(&self->queue, lane, done);
 }

@@ -226,21 +226,23 @@ enum ash_status opencl_copy(struct ash_device *device, struct ash_place to, stru
     struct opencl_device *self = (struct opencl_device *)device;
     const struct opencl_api *api = &self->api;
     cl_mem target = memory_of(self, to), source = memory_of(self, from);
+    enum ash_device_lane lane = ash_device_copy_lane(device, to);
+    cl_command_queue commands = self->commands[lane];
     cl_int code;
-    ASH_TRY(ash_device_begin(&self->queue, DEVICE_COPIES, after, after_count));
+    ASH_TRY(ash_device_begin(&self->queue, lane, after, after_count));
     if (target && source)
-        code = api->EnqueueCopyBuffer(self->commands[DEVICE_COPIES], source, target,
-            from.offset_bytes, to.offset_bytes, size_bytes, 0, NULL, NULL);
+        code = api->EnqueueCopyBuffer(commands, source, target, from.offset_bytes, to.offset_bytes,
+            size_bytes, 0, NULL, NULL);
     else if (target && from.buffer->host)
-        code = api->EnqueueWriteBuffer(self->commands[DEVICE_COPIES], target, CL_FALSE,
-            to.offset_bytes, size_bytes, host_at(from), 0, NULL, NULL);
+        code = api->EnqueueWriteBuffer(
+            commands, target, CL_FALSE, to.offset_bytes, size_bytes, host_at(from), 0, NULL, NULL);
     else if (source && to.buffer->host)
-        code = api->EnqueueReadBuffer(self->commands[DEVICE_COPIES], source, CL_FALSE,
-            from.offset_bytes, size_bytes, host_at(to), 0, NULL, NULL);
+        code = api->EnqueueReadBuffer(
+            commands, source, CL_FALSE, from.offset_bytes, size_bytes, host_at(to), 0, NULL, NULL);
     else
         return ash_fail(ASH_ERR_ARGUMENT,
             "a copy on opencl:%d needs a buffer of its own and one of its own or in host memory",
             device->info.index);
     ASH_TRY(opencl_check(self, code, "copy"));
-    return ash_device_mark(&self->queue, DEVICE_COPIES, done);
+    return ash_device_mark(&self->queue, lane, done);
 }

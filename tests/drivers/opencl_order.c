@@ -115,7 +115,7 @@ Test(opencl_order, devices_wait_for_each_other_and_the_host_for_neither, .timeou
     struct opencl_device *self = opencl_of(0);
     cl_event gate = self->api.CreateUserEvent(self->context, &code);
     cr_assert_eq(code, CL_SUCCESS);
-    cl_command_queue commands = self->commands[DEVICE_COPIES];
+    cl_command_queue commands = self->commands[DEVICE_ARRIVALS];
     cr_assert_eq(self->api.EnqueueBarrierWithWaitList(commands, 1, &gate, NULL), CL_SUCCESS);
     queue_race();
     cr_assert_eq(race.row[HOPS][0], 0.0F, "nothing has come through the gate");
@@ -200,9 +200,9 @@ static cl_int CL_API_CALL keep_callback(
 }
 
 /* Without the driver's knowledge, which would not have anybody wait for what it knows has happened. */
-static void finish_copies(int i)
+static void finish_copies(int i, enum ash_device_lane lane)
 {
-    cl_command_queue commands = opencl_of(i)->commands[DEVICE_COPIES];
+    cl_command_queue commands = opencl_of(i)->commands[lane];
     cr_assert_eq(opencl_of(i)->api.Finish(commands), CL_SUCCESS);
 }
 
@@ -213,7 +213,7 @@ Test(opencl_order, callbacks_that_never_come_hold_nothing_up, .timeout = TIMEOUT
     for (int i = 0; i < HOPS; i++) {
         hop(i);
         if (i < 4) /* between these the relay has nothing to do */
-            finish_copies(i % 2);
+            finish_copies(i % 2, DEVICE_DEPARTURES);
     }
     check_race();
     cr_assert_gt(late_count, 0);
@@ -237,7 +237,7 @@ Test(opencl_order, without_room_for_another_wait_the_host_waits, .timeout = TIME
                          sizeof race.row[0], &sent, 1, &done),
             ASH_OK);
         if (i == HOPS / 2)
-            finish_copies(1);
+            finish_copies(1, DEVICE_ARRIVALS);
     }
     cr_assert_eq(late_count, 64);
     rig_wait(done);

@@ -25,7 +25,7 @@ struct work {
 };
 
 /* In order. The n-th work (from 1) of queue q has the event value n * QUEUES + q. */
-enum { STEPS, COPIES, QUEUES };
+enum { STEPS, ARRIVALS, DEPARTURES, QUEUES };
 
 struct queue {
     struct work work[MOST_QUEUED]; /* the n-th: work[(n - 1) % MOST_QUEUED] */
@@ -201,7 +201,9 @@ static enum ash_status lazy_copy(struct ash_device *device, struct ash_place to,
     assert(from.buffer->device == device || from.buffer->host);
     self->copies++;
     struct work work = { .to = bytes_at(to), .from = bytes_at(from), .size_bytes = size_bytes };
-    int index = self->copying == LAZY_COPIES_IN_ORDER ? STEPS : COPIES;
+    int index = to.buffer->device == device ? ARRIVALS : DEPARTURES;
+    if (self->copying == LAZY_COPIES_IN_ORDER)
+        index = STEPS;
     ASH_TRY(add(device, index, work, after, after_count, done));
     return self->copying == LAZY_COPIES_EARLY ? lazy_wait(device, *done) : ASH_OK;
 }

@@ -15,7 +15,7 @@ struct lazy_device;
 /* `index` as in "lazy:1". The caller ends it as any device; aborts where there is no memory. */
 struct ash_device *lazy_open(int index, uint64_t memory_bytes);
 
-/* When copies run that have a queue of their own, as they may have: whatever events do not forbid must do. */
+/* When copies run that have queues of their own, to the device and from it, as they may have: whatever events do not forbid must do. */
 enum lazy_copying {
     LAZY_COPIES_IN_ORDER, /* they have none: with the steps, as lazy_open() has it */
     LAZY_COPIES_LATE,     /* when somebody waits for them */
