@@ -60,7 +60,7 @@ static enum ash_status settle_staging(
     return ash_device_wait(&queue->base, busy);
 }
 
-static void release_staging(struct ash_device_queue *queue, struct ash_device_staging *staging)
+void ash_device_staging_release(struct ash_device_queue *queue, struct ash_device_staging *staging)
 {
     (void)settle_staging(queue, staging);
     if (staging->host)
@@ -74,7 +74,7 @@ enum ash_status ash_device_staging_get(
     if (staging->size_bytes >= size_bytes)
         return settle_staging(queue, staging);
     size_t room = size_bytes + size_bytes / 2;
-    release_staging(queue, staging);
+    ash_device_staging_release(queue, staging);
     ASH_TRY(queue->calls->pin(queue, room, staging));
     staging->size_bytes = room;
     return ASH_OK;
@@ -95,10 +95,8 @@ void ash_device_finish(struct ash_device_queue *queue)
     for (int lane = 0; lane < DEVICE_LANES; lane++)
         (void)calls->finish(queue, (enum ash_device_lane)lane);
     for (int i = 0; i < 2; i++)
-        release_staging(queue, &queue->staging[i]);
-    release_staging(queue, &queue->batch_staging);
-    if (queue->batch)
-        calls->release(queue, queue->batch);
+        ash_device_staging_release(queue, &queue->staging[i]);
+    ash_device_batches_release(queue);
     for (int i = 0; i < DEVICE_LANES * DEVICE_RING; i++) {
         void *slot = queue->lane[i / DEVICE_RING].ring[i % DEVICE_RING];
         if (slot)

@@ -83,6 +83,22 @@ struct ash_device_timeline {
     int foreign_count;
 };
 
+/* The numbers of a batch (device_batch.c). */
+struct ash_device_numbers {
+    int32_t *item; /* owned */
+    size_t count, capacity;
+};
+
+enum { DEVICE_BATCHES = 8 };
+
+struct ash_device_held {
+    struct ash_device_numbers numbers; /* as the device has them; count 0 = nothing */
+    struct ash_device_staging staging;
+    void *memory;
+    size_t size_bytes;
+    uint64_t wanted; /* when last */
+};
+
 /* A device in use. Drivers put this first in a struct of their own, and fill base, calls and
  * matrix. */
 struct ash_device_queue {
@@ -91,9 +107,13 @@ struct ash_device_queue {
     int matrix; /* MATRIX_*: the matrix cores that prompts take; 0 = none */
     bool lost;
     struct ash_device_timeline lane[DEVICE_LANES];
-    struct ash_device_staging staging[2], batch_staging;
+    struct ash_device_staging staging[2];
+    /* Batches whose numbers the device has, which of their memories the steps at hand read, and how often one was wanted;
+     * `numbers` are being compared. */
+    struct ash_device_held held[DEVICE_BATCHES];
     void *batch;
-    size_t batch_bytes;
+    uint64_t wanted;
+    struct ash_device_numbers numbers;
 };
 
 struct ash_device_buffer {
@@ -131,6 +151,14 @@ enum ash_status ash_device_staging_get(
     struct ash_device_queue *queue, struct ash_device_staging *staging, size_t size_bytes);
 enum ash_status ash_device_staging_send(struct ash_device_queue *queue,
     struct ash_device_staging *staging, size_t size_bytes, void *memory, size_t offset_bytes);
+
+void ash_device_staging_release(struct ash_device_queue *queue, struct ash_device_staging *staging);
+
+/* device_batch.c: steps queued from here on read the numbers of `batch`, which are sent if the device has not got
+ * them; and the end of what that holds. */
+enum ash_status ash_device_batch_send(
+    struct ash_device_queue *queue, const struct ash_batch *batch);
+void ash_device_batches_release(struct ash_device_queue *queue);
 
 /* The driver's name of the memory; NULL where there is none. */
 void *ash_device_memory(struct ash_place place);

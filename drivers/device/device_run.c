@@ -1,45 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "drivers/device/device_queue.h"
 
-#include <limits.h>
-
-/* ---- The batch ---- */
-
-static enum ash_status grow_batch(struct ash_device_queue *queue, size_t size_bytes)
-{
-    size_t room = size_bytes + size_bytes / 2;
-    if (queue->batch) { /* whoever reads it is done first */
-        ASH_TRY(queue->calls->finish(queue, DEVICE_STEPS));
-        queue->calls->release(queue, queue->batch);
-    }
-    queue->batch = NULL;
-    queue->batch_bytes = 0;
-    ASH_TRY(queue->calls->hold(queue, room, false, &queue->batch));
-    queue->batch_bytes = room;
-    return ash_device_order(queue);
-}
-
-/* Queues the numbers of a batch on their way; grows what holds them, which is soon large enough. */
-static enum ash_status send_batch(struct ash_device_queue *queue, const struct ash_batch *batch)
-{
-    struct ash_device_staging *staging = &queue->batch_staging;
-    size_t count;
-    ASH_TRY(ash_device_staging_get(queue, staging, sizeof(int32_t)));
-    ash_device_batch(batch, staging->host, staging->size_bytes / sizeof(int32_t), &count);
-    if (count > INT_MAX)
-        return ash_fail(
-            ASH_ERR_LIMIT, "a batch of %zu numbers; a device counts to %d", count, INT_MAX);
-    size_t size = count * sizeof(int32_t);
-    if (size > staging->size_bytes) {
-        ASH_TRY(ash_device_staging_get(queue, staging, size));
-        ash_device_batch(batch, staging->host, staging->size_bytes / sizeof(int32_t), &count);
-    }
-    if (size > queue->batch_bytes)
-        ASH_TRY(grow_batch(queue, size));
-    ASH_TRY(ash_device_staging_send(queue, staging, size, queue->batch, 0));
-    return ash_device_order(queue);
-}
-
 /* ---- One step ---- */
 
 /* The memory of input i, and where in it. */
@@ -92,7 +53,7 @@ enum ash_status ash_device_launch(struct ash_device *device, const struct ash_st
     struct ash_device_queue *queue = (struct ash_device_queue *)device;
     ASH_TRY(ash_device_begin(queue, DEVICE_STEPS, after, after_count));
     if (step->op->needs_batch)
-        ASH_TRY(send_batch(queue, batch));
+        ASH_TRY(ash_device_batch_send(queue, batch));
     ASH_TRY(start(queue, step, batch));
     return ash_device_mark(queue, DEVICE_STEPS, done);
 }
@@ -129,7 +90,7 @@ enum ash_status ash_device_run(struct ash_device *device, struct ash_program *pr
     struct ash_device_queue *queue = (struct ash_device_queue *)device;
     ASH_TRY(ash_device_begin(queue, DEVICE_STEPS, after, after_count));
     if (program->needs_batch)
-        ASH_TRY(send_batch(queue, batch));
+        ASH_TRY(ash_device_batch_send(queue, batch));
     ASH_TRY(start_all(queue, program, batch));
     return ash_device_mark(queue, DEVICE_STEPS, done);
 }
