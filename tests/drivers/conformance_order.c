@@ -2,6 +2,7 @@
 /* Conformance, as conformance.c: the order of what a device is given, and whole runs of it. */
 #include "drivers/drivers.h"
 #include "kernels/add/add.h"
+#include "kernels/gather/gather.h"
 #include "runtime/memory.h"
 #include "tests/drivers/rig.h"
 #include "tests/support/tiny_ops.h"
@@ -178,6 +179,63 @@ Test(conformance, copies_and_steps_in_flight_are_ordered_by_their_events)
 {
     rig_for_each_device(check_traffic);
 }
+
+/* ---- Batches ---- */
+
+enum {
+    BATCHES = 20,
+    TURNS = 120
+}; /* more batches than a device may hold the numbers of, often enough */
+
+/* Which rows a batch wants; tokens and rows differ from batch to batch. */
+static void init_batch(struct tiny_batch *batch, int number)
+{
+    tiny_batch_init(batch, TOKENS - number % 5 * 7, OUTPUTS);
+    for (int32_t o = 0; o < OUTPUTS; o++)
+        batch->output[o] = (number * 3 + o * 5) % batch->batch.tokens;
+}
+
+/* Queued one after the other, some again and again, some after many others: each turn gathers its own rows. */
+static void check_batches(struct ash_device *device)
+{
+    static struct tiny_batch batch[BATCHES];
+    static float found[TURNS][OUTPUTS][COLUMNS];
+    struct ash_tensor inputs[ASH_MAX_INPUTS] = { rig_shape(ASH_EXTENT_TOKENS, TOKENS, COLUMNS) };
+    struct ash_buffer host;
+    struct ash_event stepped = { 0 }, fetched = { 0 };
+    struct rig rig;
+    int number[TURNS];
+    if (!rig_init(device, &ash_op_gather, inputs, NULL, &rig))
+        return;
+    for (int i = 0; i < BATCHES; i++)
+        init_batch(&batch[i], i);
+    for (int i = 0; i < TURNS; i++) {
+        number[i] = i % 3 ? i * 7 % 4 : i % BATCHES;
+        struct ash_place to = rig_host_place(found, sizeof found, &host);
+        to.offset_bytes = (size_t)i * sizeof found[0];
+        cr_assert_eq(device->driver->launch(
+                         device, &rig.step, &batch[number[i]].batch, &fetched, 1, &stepped),
+            ASH_OK, "%s", ash_error());
+        cr_assert_eq(
+            device->driver->copy(device, to, rig.step.out, sizeof found[0], &stepped, 1, &fetched),
+            ASH_OK);
+    }
+    rig_wait(fetched);
+    for (int i = 0; i < TURNS; i++)
+        for (int o = 0; o < OUTPUTS; o++)
+            cr_assert_arr_eq(found[i][o],
+                (const float *)rig.host[0] + batch[number[i]].output[o] * COLUMNS,
+                sizeof found[i][o], "%s:%d, turn %d, batch %d, row %d", device->driver->name,
+                device->info.index, i, number[i], o);
+    rig_finish(&rig);
+}
+
+Test(conformance, batches_in_turns_have_their_own_numbers)
+{
+    rig_for_each_device(check_batches);
+}
+
+/* ---- Errors ---- */
 
 /* Another device, whose work failed. */
 static enum ash_status broken_wait(struct ash_device *device, struct ash_event event)
