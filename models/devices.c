@@ -171,9 +171,11 @@ static enum ash_status place(const struct ash_model_devices *devices,
     out->micro_tokens = wish->micro_tokens;
     if (wish->micro_tokens > 0)
         return ASH_OK;
-    enum ash_status status =
-        ash_micro_batch_choose(out, machine, (const struct ash_cost_model *const *)models,
-            wish->limits->batch_tokens, &out->micro_tokens, NULL);
+    const struct ash_place_options known = {
+        .cost_model = (const struct ash_cost_model *const *)models, .devices = devices->device
+    };
+    enum ash_status status = ash_micro_batch_choose(
+        out, machine, &known, wish->limits->batch_tokens, &out->micro_tokens, NULL);
     if (status != ASH_OK)
         ash_placed_finish(out);
     return status;

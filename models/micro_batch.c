@@ -5,8 +5,8 @@
 
 #include <math.h>
 
-/* No smaller, as weights are read for each; cut in two, four, eight ... */
-enum { LEAST_TOKENS = 16, MOST_PARTS = 64 };
+/* No smaller, as weights are read for each and matrix kernels compute by tiles of 64 tokens; cut in two, four, eight ... */
+enum { LEAST_TOKENS = 64, MOST_PARTS = 64 };
 
 /* What it must at most take, for the clock does not know all. */
 static const double worth = 0.95;
@@ -23,7 +23,7 @@ static bool is_on_one_device(const struct ash_placed *placed)
 struct prompt {
     const struct ash_placed *placed;
     const struct ash_machine *machine;
-    const struct ash_cost_model *const *models;
+    const struct ash_place_options *known;
     int32_t tokens;
     const int32_t *zeros; /* [tokens]: for any of a batch's lists */
 };
@@ -37,9 +37,10 @@ static enum ash_status predict(
     struct ash_span span = { 0, each, (prompt->tokens - each) / 2, prompt->zeros };
     struct ash_batch batch = { each, outputs, 1, prompt->zeros, prompt->zeros, prompt->zeros,
         &span };
-    struct ash_place_options options = {
-        .batch = &batch, .cost_model = prompt->models, .unlimited = true
-    };
+    struct ash_place_options options = { .batch = &batch,
+        .cost_model = prompt->known->cost_model,
+        .devices = prompt->known->devices,
+        .unlimited = true };
     return ash_place_stream(prompt->placed->graph, prompt->machine, &options,
         prompt->placed->placement.device, parts, seconds_out);
 }
@@ -67,11 +68,11 @@ static enum ash_status choose(const struct prompt *prompt, int32_t *tokens_out, 
 }
 
 enum ash_status ash_micro_batch_choose(const struct ash_placed *placed,
-    const struct ash_machine *machine, const struct ash_cost_model *const *models, int32_t tokens,
+    const struct ash_machine *machine, const struct ash_place_options *known, int32_t tokens,
     int32_t *tokens_out, double *seconds_out)
 {
     int32_t *zeros = ash_alloc_array((size_t)tokens, sizeof *zeros);
-    const struct prompt prompt = { placed, machine, models, tokens, zeros };
+    const struct prompt prompt = { placed, machine, known, tokens, zeros };
     enum ash_status status;
     *tokens_out = 0;
     if (!zeros)

@@ -215,6 +215,20 @@ Test(split, choosing_survives_every_failed_allocation)
 
 /* ---- How prompts are cut ---- */
 
+/* Of a prompt as one batch. */
+static double whole_time(const struct bench *bench, const struct ash_placed *placed, int32_t tokens)
+{
+    static const int32_t zeros[2048];
+    const struct ash_span span = { 0, tokens, 0, zeros };
+    const struct ash_batch batch = { tokens, 1, 1, zeros, zeros, zeros, &span };
+    double seconds;
+    cr_assert_eq(
+        ash_place_stream(placed->graph, &bench->machine,
+            &(struct ash_place_options){ .batch = &batch }, placed->placement.device, 1, &seconds),
+        ASH_OK, "%s", ash_error());
+    return seconds;
+}
+
 Test(split, prompts_go_in_micro_batches_where_devices_would_wait_for_each_other)
 {
     static const struct {
@@ -224,31 +238,28 @@ Test(split, prompts_go_in_micro_batches_where_devices_would_wait_for_each_other)
         bool cut;
     } cases[] = {
         { { 1, 2 }, 0.01, 2048, true }, { { 2, 1 }, 0.01, 2048, true },
-        { { 1, 2 }, 0.01, 31, false },   /* parts would be smaller than is worth it */
+        { { 1, 2 }, 0.01, 127, false },  /* parts would be smaller than is worth it */
         { { 1, 2 }, 1e6, 2048, false },  /* the way takes longer than the work */
         { { 3, 0 }, 0.01, 2048, false }, /* nobody waits */
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct ash_split_setting setting = { ASH_SPLIT_LAYERS, 2,
             { cases[i].layers[0], cases[i].layers[1] } };
+        const struct ash_place_options nothing = { 0 };
         struct bench bench;
         struct ash_placed placed;
-        int32_t tokens, none;
-        double seconds, whole_s;
+        int32_t tokens;
+        double seconds;
         open_bench(&bench, 1, 1, 100, cases[i].link_us);
         const struct ash_placing placing = ash_model_placing(bench.model);
         cr_assert_eq(ash_placing_follow(&placing, &setting, 0, &placed), ASH_OK, "%s", ash_error());
         cr_assert_eq(ash_micro_batch_choose(
-                         &placed, &bench.machine, NULL, cases[i].tokens, &tokens, &seconds),
+                         &placed, &bench.machine, &nothing, cases[i].tokens, &tokens, &seconds),
             ASH_OK, "%s", ash_error());
         cr_assert_eq(tokens > 0, cases[i].cut, "case %zu: %d tokens", i, tokens);
         cr_assert_lt(tokens, cases[i].tokens);
-        /* As one batch: of so few tokens that they are not cut, taken that often. */
-        cr_assert_eq(
-            ash_micro_batch_choose(&placed, &bench.machine, NULL, 31, &none, &whole_s), ASH_OK);
-        cr_assert_eq(none, 0);
-        if (cases[i].cut)
-            cr_assert_lt(seconds, 0.9 * whole_s * cases[i].tokens / 31, "case %zu", i);
+        cr_assert_eq(whole_time(&bench, &placed, cases[i].tokens) * 0.9 > seconds, cases[i].cut,
+            "case %zu: %g s", i, seconds);
         ash_placed_finish(&placed);
         close_bench(&bench);
     }

@@ -45,8 +45,8 @@ static enum ash_status place(struct prediction *p, const struct ash_place_option
 static enum ash_status predict(struct prediction *p, const struct ash_batch *decode)
 {
     ASH_TRY(place(p, &(struct ash_place_options){ .batch = decode, .effort = EFFORT }));
-    return ash_micro_batch_choose(
-        &p->placed, p->machine, NULL, p->prefill_tokens, &p->micro_tokens, &p->prefill_s);
+    return ash_micro_batch_choose(&p->placed, p->machine, &(struct ash_place_options){ 0 },
+        p->prefill_tokens, &p->micro_tokens, &p->prefill_s);
 }
 
 /* ---- Showing ---- */
