@@ -67,7 +67,8 @@ static enum ash_status copy_directly(struct ash_plan *plan, const struct plan_se
     return ASH_OK;
 }
 
-/* By way of host memory; the source may go on once its half is done. */
+/* By way of host memory. The source may go on once its half is done, which begins when the target has taken what was
+ * there before: of an earlier part of the batch, in micro-batches. */
 static enum ash_status copy_staged(struct ash_plan *plan, struct plan_segment *segment,
     struct ash_place to, struct ash_place from, size_t bytes)
 {
@@ -75,13 +76,16 @@ static enum ash_status copy_staged(struct ash_plan *plan, struct plan_segment *s
     struct plan_device *target = &plan->device[segment->device];
     struct ash_device *device = source->device;
     struct ash_place middle = { &segment->staging, 0 };
-    struct ash_event after[2] = { source->last, target->last };
+    struct ash_event after[2] = { source->last, segment->taken };
     ASH_TRY(plan_note(plan, segment->from,
-        device->driver->copy(device, middle, from, bytes, after, 1, &source->last)));
+        device->driver->copy(device, middle, from, bytes, after, 2, &source->last)));
     after[0] = source->last;
+    after[1] = target->last;
     device = target->device;
-    return plan_note(plan, segment->device,
-        device->driver->copy(device, to, middle, bytes, after, 2, &target->last));
+    ASH_TRY(plan_note(plan, segment->device,
+        device->driver->copy(device, to, middle, bytes, after, 2, &target->last)));
+    segment->taken = target->last;
+    return ASH_OK;
 }
 
 /* As many rows as the batch has. */
@@ -157,6 +161,8 @@ void plan_begin(struct ash_plan *plan)
     plan->failed = -1;
     for (int32_t i = 0; i < plan->devices; i++)
         plan->device[i].last = (struct ash_event){ 0 };
+    for (int32_t i = 0; i < plan->segments; i++)
+        plan->segment[i].taken = (struct ash_event){ 0 };
 }
 
 enum ash_status plan_run_segment(

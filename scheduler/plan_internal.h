@@ -63,6 +63,7 @@ struct plan_segment {
     int32_t first, end;
     struct ash_program *program; /* NULL = launched one by one */
     struct ash_buffer staging;   /* of a copy, where the host reaches neither device's memory */
+    struct ash_event taken;      /* of this replay: what was in the staging has been read */
 };
 
 /* One weight in one layout on one device; steps that want the same share it. */

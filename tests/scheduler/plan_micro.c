@@ -142,6 +142,29 @@ Test(micro, batches_over_any_placement_give_what_their_parts_give_on_one_device)
         }
 }
 
+/* The first is ahead of the second by as much as events let it, as nothing comes back to it. */
+Test(micro, what_a_card_sends_by_way_of_the_host_waits_there_until_the_other_has_it)
+{
+    struct ash_device *device[] = { lazy_open(0, PLENTY), lazy_open(1, PLENTY) };
+    struct ash_graph *graph = rig_graph();
+    ash_value out = rig_add(graph, "y", &tiny_reverse, rig_source(graph, "x"), NONE, NONE);
+    ash_graph_mark_output(graph, out);
+    struct ash_plan_options options = { device, 2, .placement = (int32_t[]){ 0, 1 } };
+    struct ash_plan *one = rig_plan(graph, device[0], NULL), *many = NULL;
+    struct mixed_batch batch;
+    lazy_set_copying(device[0], LAZY_COPIES_EARLY);
+    lazy_set_copying(device[1], LAZY_COPIES_LATE);
+    mix(&batch, RIG_TOKENS, RIG_TOKENS / 3, 1);
+    cr_assert_eq(ash_plan_create(graph, &options, &many), ASH_OK, "%s", ash_error());
+    cr_assert_eq(ash_plan_add_micro(many, graph, &options, 5), ASH_OK, "%s", ash_error());
+    check_batch(one, many, &batch, 5, &out, 1);
+    ash_plan_destroy(many);
+    ash_plan_destroy(one);
+    ash_graph_destroy(graph);
+    device[0]->driver->close(device[0]);
+    device[1]->driver->close(device[1]);
+}
+
 /* ---- The time ---- */
 
 enum {
