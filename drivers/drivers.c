@@ -176,6 +176,16 @@ enum ash_status ash_events_wait(const struct ash_event *events, int count)
     return status;
 }
 
+bool ash_host_pin(struct ash_device *device, void *host, size_t size_bytes)
+{
+    return device->driver->pin && device->driver->pin(device, host, size_bytes);
+}
+
+void ash_host_unpin(struct ash_device *device, void *host)
+{
+    device->driver->unpin(device, host);
+}
+
 char *ash_step_describe(const struct ash_step *step, char *text, size_t capacity)
 {
     const struct ash_args *args = &step->args;

@@ -37,6 +37,10 @@ enum ash_status ash_device_find(const struct ash_device_info *devices, int count
  * text. For traces and drawings. */
 char *ash_step_describe(const struct ash_step *step, char *text, size_t capacity);
 
+/* Pins host memory (driver.h) for copies of a device's driver, where that can: whether it has, and the caller unpins. */
+bool ash_host_pin(struct ash_device *device, void *host, size_t size_bytes);
+void ash_host_unpin(struct ash_device *device, void *host);
+
 /* For drivers: returns once each of `events`, of any device, has happened, also after an error; the last
  * error of any. */
 enum ash_status ash_events_wait(const struct ash_event *events, int count);

@@ -45,7 +45,7 @@ struct ash_device {
 struct ash_buffer {
     struct ash_device *device;
     size_t size_bytes;
-    void *host; /* where the host may read and write it directly; NULL if it cannot */
+    void *host; /* where the host may read and write it directly, on pages of its own; else NULL */
 };
 
 enum ash_memory_use {
@@ -137,6 +137,14 @@ struct ash_driver {
     enum ash_status (*alloc)(struct ash_device *device, size_t size_bytes, enum ash_memory_use use,
         struct ash_buffer **out);
     void (*free)(struct ash_buffer *buffer); /* takes NULL */
+
+    /* Optional, both or none: keeps the pages of [host, host + size_bytes) where they are, so that copies from
+     * and to them by any of this driver's devices run beside the thread that queues them; for other memory the
+     * maker's library may hold that thread until a copy is done. False: it cannot, copies are right all the same,
+     * and there is nothing to undo. The memory stays its owner's, who calls unpin() with the same `host`
+     * before it goes, when all copies are done. What is pinned at a time shares no page (ash_alloc_pages()). */
+    bool (*pin)(struct ash_device *device, void *host, size_t size_bytes);
+    void (*unpin)(struct ash_device *device, void *host);
 
     /* Chooses or compiles a kernel for these types and shapes (the largest they will have).
      * `args->params` is borrowed until unload(). ASH_ERR_UNSUPPORTED: place it elsewhere. Where

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* The test allocator's state: INT64_MAX = no allocation fails. */
 static _Atomic int64_t fail_from = INT64_MAX;
@@ -46,6 +47,14 @@ void *ash_alloc_array(size_t count, size_t item_bytes)
     if (__builtin_mul_overflow(count, item_bytes, &size_bytes))
         return NULL;
     return refused() ? NULL : calloc(count, item_bytes);
+}
+
+void *ash_alloc_pages(size_t size_bytes)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), whole;
+    if (__builtin_add_overflow(size_bytes ? size_bytes : 1, page - 1, &whole) || refused())
+        return NULL;
+    return aligned_alloc(page, whole / page * page);
 }
 
 void *ash_realloc_array(void *old, size_t count, size_t item_bytes)

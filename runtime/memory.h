@@ -21,6 +21,9 @@ void *ash_alloc_zero(size_t size_bytes) __attribute__((malloc, alloc_size(1)));
 /* `count * item_bytes` with the product checked; zeroed. NULL on overflow as on exhaustion. */
 void *ash_alloc_array(size_t count, size_t item_bytes) __attribute__((malloc, alloc_size(1, 2)));
 
+/* Uninitialised pages of the system that hold nothing else, for what is done to memory by the page. */
+void *ash_alloc_pages(size_t size_bytes) __attribute__((malloc, alloc_size(1)));
+
 /* Resizes to `count * item_bytes`; on failure returns NULL and `old` stays valid and unchanged. */
 void *ash_realloc_array(void *old, size_t count, size_t item_bytes);
 

@@ -39,6 +39,7 @@ enum {
     HIP_STREAM_NON_BLOCKING = 1, /* does not wait for the default stream */
     HIP_EVENT_DISABLE_TIMING = 2,
     HIP_HOST_MALLOC_DEFAULT = 0,
+    HIP_HOST_REGISTER_PORTABLE = 1, /* for every card of the process */
 };
 
 /* X(name without "hip", parameters) */
@@ -55,6 +56,8 @@ enum {
     X(Free, (void *memory))                                                                        \
     X(HostMalloc, (void **memory, size_t bytes, unsigned flags))                                   \
     X(HostFree, (void *memory))                                                                    \
+    X(HostRegister, (void *memory, size_t bytes, unsigned flags))                                  \
+    X(HostUnregister, (void *memory))                                                              \
     X(MemsetAsync, (void *memory, int value, size_t bytes, struct hip_stream *stream))             \
     X(MemcpyAsync,                                                                                 \
         (void *to, const void *from, size_t bytes, int kind, struct hip_stream *stream))           \

@@ -207,6 +207,18 @@ static int host_release(void *memory)
     return check(cuda.MemFreeHost(memory));
 }
 
+static int host_register(void *memory, size_t bytes, unsigned flags)
+{
+    TRY(enter());
+    return check(cuda.MemHostRegister(memory, bytes, flags | CUDA_HOST_MEMORY_PORTABLE));
+}
+
+static int host_unregister(void *memory)
+{
+    TRY(enter());
+    return check(cuda.MemHostUnregister(memory));
+}
+
 static int memset_async(void *memory, int value, size_t bytes, struct hip_stream *stream)
 {
     TRY(enter());
@@ -292,6 +304,8 @@ static const struct hip_api api = {
     .Free = release,
     .HostMalloc = host_allocate,
     .HostFree = host_release,
+    .HostRegister = host_register,
+    .HostUnregister = host_unregister,
     .MemsetAsync = memset_async,
     .MemcpyAsync = memcpy_async,
     .MemcpyPeerAsync = memcpy_peer_async,

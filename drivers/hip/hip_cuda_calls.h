@@ -53,6 +53,8 @@ enum {
     X(MemFree, "_v2", (uint64_t memory))                                                           \
     X(MemHostAlloc, "", (void **memory, size_t bytes, unsigned flags))                             \
     X(MemFreeHost, "", (void *memory))                                                             \
+    X(MemHostRegister, "_v2", (void *memory, size_t bytes, unsigned flags))                        \
+    X(MemHostUnregister, "", (void *memory))                                                       \
     X(MemsetD8Async, "",                                                                           \
         (uint64_t memory, unsigned char value, size_t bytes, struct hip_stream *stream))           \
     X(MemcpyHtoDAsync, "_v2",                                                                      \

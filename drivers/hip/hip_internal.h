@@ -23,4 +23,6 @@ enum ash_status hip_probe(
 enum ash_status hip_check(struct hip_device *device, int code, const char *what);
 enum ash_status hip_copy(struct ash_device *device, struct ash_place to, struct ash_place from,
     size_t size_bytes, const struct ash_event *after, int after_count, struct ash_event *done);
+bool hip_pin(struct ash_device *device, void *host, size_t size_bytes);
+void hip_unpin(struct ash_device *device, void *host);
 extern const struct ash_device_calls hip_calls;

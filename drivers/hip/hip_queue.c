@@ -179,6 +179,23 @@ const struct ash_device_calls hip_calls = {
     .finish = finish,
 };
 
+/* ---- The host's memory ---- */
+
+/* No error is one to the caller; what has become of a card shows in its next work. */
+bool hip_pin(struct ash_device *device, void *host, size_t size_bytes)
+{
+    struct hip_device *self = (struct hip_device *)device;
+    return self->api.SetDevice(device->info.index) == HIP_SUCCESS &&
+           self->api.HostRegister(host, size_bytes, HIP_HOST_REGISTER_PORTABLE) == HIP_SUCCESS;
+}
+
+void hip_unpin(struct ash_device *device, void *host)
+{
+    struct hip_device *self = (struct hip_device *)device;
+    (void)self->api.SetDevice(device->info.index);
+    (void)self->api.HostUnregister(host);
+}
+
 /* ---- Copies ---- */
 
 static bool is_of_hip(struct ash_place place)

@@ -14,8 +14,6 @@ struct null_device {
     uint64_t done; /* the timeline: the number of calls that have queued work, all of it done */
 };
 
-enum { ALIGNMENT = 64 };
-
 static enum ash_status null_probe(
     const struct ash_topology *topology, struct ash_device_info *out, int capacity, int *count)
 {
@@ -53,15 +51,16 @@ static enum ash_status null_alloc(
     struct ash_device *device, size_t size_bytes, enum ash_memory_use use, struct ash_buffer **out)
 {
     (void)use; /* zeroed memory serves all of them */
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
     struct ash_buffer *buffer = NULL;
     if (size_bytes <= device->info.memory_bytes)
-        buffer = ash_alloc_zero(sizeof *buffer + ALIGNMENT - 1 + size_bytes);
+        buffer = ash_alloc_zero(sizeof *buffer + 2 * (page - 1) + size_bytes);
     if (!buffer)
         return ash_fail_memory(size_bytes, "a buffer");
     uintptr_t after = (uintptr_t)(buffer + 1);
     *buffer = (struct ash_buffer){ .device = device,
         .size_bytes = size_bytes,
-        .host = (char *)(buffer + 1) + (ALIGNMENT - after % ALIGNMENT) % ALIGNMENT };
+        .host = (char *)(buffer + 1) + (page - after % page) % page };
     *out = buffer;
     return ASH_OK;
 }

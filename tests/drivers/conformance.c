@@ -14,6 +14,7 @@
 #include <assert.h>
 #include <criterion/criterion.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- Probe ---- */
 
@@ -63,6 +64,7 @@ static void check_memory(struct ash_device *device)
     for (size_t i = 0; i < 3; i++) {
         char out[1000], in[1000];
         struct ash_buffer host, *buffer = rig_allocate(device, 100000, uses[i]);
+        cr_assert_eq((uintptr_t)buffer->host % (uintptr_t)sysconf(_SC_PAGESIZE), 0);
         if (uses[i] == ASH_MEMORY_STATE) {
             rig_read((struct ash_place){ buffer, 99000 }, sizeof in, in);
             for (size_t k = 0; k < sizeof in; k++)

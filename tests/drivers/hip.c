@@ -377,6 +377,7 @@ Test(hip, a_copy_waits_for_the_step_that_it_was_given, .init = set_up)
     static float result[TOKENS * COLUMNS];
     struct ash_buffer host;
     sum_init(device, &sum);
+    cr_assert(ash_driver_hip.pin(device, result, sizeof result), "else the host would wait");
     set_hold(HIP_DOUBLE_KERNELS);
     cr_assert_eq(sum_launch(&sum, &done), ASH_OK);
     cr_assert_eq(ash_driver_hip.copy(device, rig_host_place(result, sizeof result, &host),
@@ -387,6 +388,7 @@ Test(hip, a_copy_waits_for_the_step_that_it_was_given, .init = set_up)
     rig_wait(done);
     for (int i = 0; i < TOKENS * COLUMNS; i++)
         cr_assert_eq(result[i], ((float *)sum.rig.host[0])[i] + ((float *)sum.rig.host[1])[i]);
+    ash_driver_hip.unpin(device, result);
     rig_finish(&sum.rig);
     close_all(device, NULL);
 }

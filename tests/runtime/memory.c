@@ -2,6 +2,8 @@
 #include "runtime/memory.h"
 
 #include <criterion/criterion.h>
+#include <string.h>
+#include <unistd.h>
 
 Test(memory, the_nth_allocation_and_all_later_ones_fail_on_request)
 {
@@ -12,9 +14,25 @@ Test(memory, the_nth_allocation_and_all_later_ones_fail_on_request)
     cr_assert_null(ash_strdup("x"));
     cr_assert_null(ash_format("%d", 1));
     cr_assert_null(ash_realloc_array(first, 2, 2));
-    cr_assert_eq(ash_memory_fail_from(-1), 6);
+    cr_assert_null(ash_alloc_pages(1));
+    cr_assert_eq(ash_memory_fail_from(-1), 7);
     ash_free(first);
     ash_free(second);
+}
+
+Test(memory, pages_begin_where_pages_begin_and_are_there_to_their_ends)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    char *one = ash_alloc_pages(page + 1), *none = ash_alloc_pages(0);
+    cr_assert(one && none);
+    cr_assert_eq((uintptr_t)one % page, 0u);
+    cr_assert_eq((uintptr_t)none % page, 0u);
+    memset(one, 1, page + 1);
+    cr_assert(none >= one + 2 * page || none + page <= one);
+    volatile size_t huge = SIZE_MAX;
+    cr_assert_null(ash_alloc_pages(huge));
+    ash_free(one);
+    ash_free(none);
 }
 
 Test(memory, an_overflowing_product_is_no_allocation)

@@ -210,6 +210,16 @@ CALL(cuMemFreeHost, void *memory)
     return IN_CONTEXT(hipHostFree(memory));
 }
 
+CALL(cuMemHostRegister_v2, void *memory, size_t bytes, unsigned flags)
+{
+    return flags == 1 ? IN_CONTEXT(hipHostRegister(memory, bytes, flags)) : INVALID_VALUE;
+}
+
+CALL(cuMemHostUnregister, void *memory)
+{
+    return IN_CONTEXT(hipHostUnregister(memory));
+}
+
 CALL(cuMemsetD8Async, uint64_t memory, unsigned char value, size_t bytes, struct hip_stream *stream)
 {
     return IN_CONTEXT(hipMemsetAsync((void *)memory, value, bytes, stream));

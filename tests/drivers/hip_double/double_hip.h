@@ -25,6 +25,8 @@ EXPORT int hipMalloc(void **memory, size_t bytes);
 EXPORT int hipFree(void *memory);
 EXPORT int hipHostMalloc(void **memory, size_t bytes, unsigned flags);
 EXPORT int hipHostFree(void *memory);
+EXPORT int hipHostRegister(void *memory, size_t bytes, unsigned flags);
+EXPORT int hipHostUnregister(void *memory);
 
 /* double_module.c */
 EXPORT int hipModuleLoadData(struct hip_module **module, const void *image);

@@ -25,6 +25,8 @@ enum {
     ILLEGAL_ADDRESS = 700,
     LAUNCH_OUT_OF_RESOURCES = 701,
     PEER_ACCESS_ALREADY_ENABLED = 704,
+    HOST_MEMORY_ALREADY_REGISTERED = 712,
+    HOST_MEMORY_NOT_REGISTERED = 713,
     LAUNCH_FAILURE = 719,
 };
 
@@ -105,7 +107,8 @@ void stream_wait_all(int device);
 /* double_memory.c; under the lock. */
 bool is_on(const void *memory, size_t bytes, int device);
 bool is_of_host(const void *memory); /* not in any card's */
-int device_of(const void *memory);   /* -1 = in none's */
+bool is_pinned(const void *memory, size_t bytes);
+int device_of(const void *memory); /* -1 = in none's */
 /* Takes the lock itself, and waits for nothing. */
 int remove_block(void *memory, bool of_host);
 

@@ -9,7 +9,7 @@ pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 int card_error[MOST_DEVICES];
 int64_t live_count;
-static int64_t delay_ms, occasions[HIP_DOUBLE_FAULTS] = { -1, -1, -1 };
+static int64_t delay_ms, occasions[HIP_DOUBLE_FAULTS] = { -1, -1, -1, -1 };
 static enum hip_double_kind held;
 
 /* ---- Faults ---- */

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-static int64_t peer_copies;
+static int64_t peer_copies, held_copies;
 static struct hip_stream *streams[64];
 
 void stream_wait_all(int device)
@@ -121,6 +121,7 @@ int hipMemsetAsync(void *memory, int value, size_t bytes, struct hip_stream *str
     return code;
 }
 
+/* With memory of the host that may move, the calling thread is held until the copy is done. */
 int hipMemcpyAsync(void *to, const void *from, size_t bytes, int kind, struct hip_stream *stream)
 {
     pthread_mutex_lock(&lock);
@@ -130,8 +131,11 @@ int hipMemcpyAsync(void *to, const void *from, size_t bytes, int kind, struct hi
                                : kind == 3 && to_card && from_card;
     int code = stream_add(stream, allowed,
         (struct work){ .kind = WORK_COPY, .to = to, .from = from, .bytes = bytes });
+    bool holds = code == SUCCESS && kind != 3 && !is_pinned(kind == 1 ? from : to, bytes);
+    uint64_t point = stream->queued;
+    held_copies += holds;
     pthread_mutex_unlock(&lock);
-    return code;
+    return holds ? queue_wait(stream, point) : code;
 }
 
 int hipMemcpyPeerAsync(void *to, int to_device, const void *from, int from_device, size_t bytes,
@@ -152,6 +156,15 @@ int64_t hip_double_count_peer_copies(void)
 {
     pthread_mutex_lock(&lock);
     int64_t count = peer_copies;
+    pthread_mutex_unlock(&lock);
+    return count;
+}
+
+EXPORT hip_double_held_copies hip_double_count_held_copies;
+int64_t hip_double_count_held_copies(void)
+{
+    pthread_mutex_lock(&lock);
+    int64_t count = held_copies;
     pthread_mutex_unlock(&lock);
     return count;
 }

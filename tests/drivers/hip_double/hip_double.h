@@ -19,6 +19,7 @@ enum hip_double_fault {
     HIP_DOUBLE_OUT_OF_MEMORY, /* an allocation fails */
     HIP_DOUBLE_LAUNCH,        /* a launch is refused */
     HIP_DOUBLE_LOST,          /* a kernel dies, and with it its card: seen when something waits */
+    HIP_DOUBLE_PIN,           /* memory of the host is not registered */
     HIP_DOUBLE_FAULTS
 };
 
@@ -29,7 +30,10 @@ typedef void hip_double_delay(int64_t milliseconds);
 /* Nothing of one kind begins on any stream, until told otherwise. */
 enum hip_double_kind { HIP_DOUBLE_NOTHING, HIP_DOUBLE_KERNELS, HIP_DOUBLE_COPIES };
 typedef void hip_double_hold(enum hip_double_kind kind);
-/* How much there is that was made and not yet released: memory, streams, events, modules. */
+/* How much there is that was made and not yet released: memory, registered memory, streams, events, modules. */
 typedef int64_t hip_double_live(void);
+/* For how many copies the host was held until they were done, as a real library may hold it: those from or to
+ * host memory that is neither the library's own nor registered. */
+typedef int64_t hip_double_held_copies(void);
 /* How many copies went from one card to another. */
 typedef int64_t hip_double_peer_copies(void);
