@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "scheduler/measure.h"
 
+#include "drivers/drivers.h"
 #include "runtime/memory.h"
 #include "runtime/trace.h"
 #include "scheduler/cost_file.h"
@@ -8,6 +9,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Times of one repeat after the other: [repeat][what]. */
 struct timing {
@@ -169,18 +171,23 @@ static enum ash_status learn_copies(struct ash_device *device, struct ash_buffer
     return ASH_OK;
 }
 
+/* From and to pinned memory, as plans have it (plan_pin.c). */
 enum ash_status ash_device_learn_copies(struct ash_device *device, struct ash_cost_model *model)
 {
     struct ash_buffer here = { .size_bytes = MOST_COPY_BYTES,
-        .host = ash_alloc_zero(MOST_COPY_BYTES) },
+        .host = ash_alloc_pages(MOST_COPY_BYTES) },
                       *there = NULL;
     if (!here.host)
         return ash_fail_memory(MOST_COPY_BYTES, "copies");
+    memset(here.host, 0, MOST_COPY_BYTES);
+    bool pinned = ash_host_pin(device, here.host, MOST_COPY_BYTES);
     enum ash_status status =
         device->driver->alloc(device, MOST_COPY_BYTES, ASH_MEMORY_WEIGHTS, &there);
     if (status == ASH_OK)
         status = learn_copies(device, there, &here, model);
     device->driver->free(there);
+    if (pinned)
+        ash_host_unpin(device, here.host);
     ash_free(here.host);
     return status;
 }

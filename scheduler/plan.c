@@ -198,7 +198,7 @@ static enum ash_status stage(struct ash_plan *plan, struct plan_segment *segment
     if (step->in[0].buffer->host || step->out.buffer->host ||
         (source->driver == target->driver && source->driver->copies_to_peers))
         return ASH_OK;
-    segment->staging = (struct ash_buffer){ .size_bytes = bytes, .host = ash_alloc(bytes) };
+    segment->staging = (struct ash_buffer){ .size_bytes = bytes, .host = ash_alloc_pages(bytes) };
     return segment->staging.host ? ASH_OK : ash_fail_memory(bytes, "a copy between devices");
 }
 
@@ -249,7 +249,7 @@ static enum ash_status add_output(struct ash_plan *plan, ash_value index)
     if (output->tensor.data)
         return ASH_OK;
     size_t bytes = ash_tensor_bytes(&output->tensor);
-    output->copy = (struct ash_buffer){ .size_bytes = bytes, .host = ash_alloc(bytes) };
+    output->copy = (struct ash_buffer){ .size_bytes = bytes, .host = ash_alloc_pages(bytes) };
     if (!output->copy.host)
         return ash_fail_memory(bytes, "an output");
     output->place = value->place;
@@ -348,7 +348,8 @@ static enum ash_status make(
     ASH_TRY(plan_add_states(plan));
     ASH_TRY(plan_add_weights(plan, options));
     ASH_TRY(add_lanes(plan));
-    return make_segments(plan);
+    ASH_TRY(make_segments(plan));
+    return plan_pin_host(plan);
 }
 
 enum ash_status plan_create(const struct ash_graph *graph, const struct ash_plan_options *options,
@@ -382,6 +383,7 @@ void ash_plan_destroy(struct ash_plan *plan)
     if (!plan)
         return;
     plan_micro_destroy(plan->micro);
+    plan_unpin_host(plan);
     for (int32_t i = 0; i < plan->segments; i++) {
         struct ash_device *device = plan->device[plan->segment[i].device].device;
         if (plan->segment[i].program)
@@ -399,6 +401,7 @@ void ash_plan_destroy(struct ash_plan *plan)
     for (int32_t i = 0; i < plan->output_count; i++)
         ash_free(plan->output[i].copy.host);
     ash_free(plan->upload);
+    ash_free(plan->pin);
     ash_free(plan->segment);
     ash_free(plan->output);
     ash_free(plan->step);

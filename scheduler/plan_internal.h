@@ -77,6 +77,12 @@ struct plan_upload {
     bool last;                       /* of its weight: its data is not needed afterwards */
 };
 
+/* Host memory that is pinned for copies of a device and the others of its driver. */
+struct plan_pin {
+    struct ash_device *device;
+    void *host;
+};
+
 /* Micro-batches (plan_micro.c): part i of a batch is of slot i % PLAN_SLOTS. */
 enum { PLAN_SLOTS = 3 };
 
@@ -113,6 +119,8 @@ struct ash_plan {
     int32_t segments;
     struct plan_output *output;
     int32_t output_count;
+    struct plan_pin *pin;
+    size_t pins, pin_capacity;
     int32_t failed;           /* the device that the last error came from; -1 = none */
     struct ash_loaded copied; /* of every copy */
     struct plan_upload *upload;
@@ -190,6 +198,11 @@ enum ash_status plan_lay_out(struct ash_plan *plan, bool share);
 /* plan_weight.c: gives states and weights their places and uploads the weights. Needs plan->step. */
 enum ash_status plan_add_states(struct ash_plan *plan);
 enum ash_status plan_add_weights(struct ash_plan *plan, const struct ash_plan_options *options);
+
+/* plan_pin.c: pins the host memory that copies go from and to, where drivers can; once segments and outputs are
+ * there. The other undoes it, before any of that memory goes. ASH_ERR_NO_MEMORY only for the list of them. */
+enum ash_status plan_pin_host(struct ash_plan *plan);
+void plan_unpin_host(struct ash_plan *plan);
 
 /* plan.c: a plan as the options say; with `whole`, one of `tokens` tokens for parts of that one's batches (or of
  * those that it is for itself). */
