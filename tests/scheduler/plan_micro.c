@@ -130,16 +130,15 @@ static void check_random_plan(struct ash_device *const *device, int devices, uin
 
 Test(micro, batches_over_any_placement_give_what_their_parts_give_on_one_device)
 {
-    for (int copying = LAZY_COPIES_IN_ORDER; copying <= LAZY_COPIES_EARLY; copying++)
-        for (uint32_t seed = 1; seed <= 40; seed++) {
-            struct ash_device *device[MOST] = { rig_open("null", 1), lazy_open(0, PLENTY),
-                rig_open("cpu", 2), lazy_open(1, PLENTY) };
-            lazy_set_copying(device[1], copying);
-            lazy_set_copying(device[3], copying);
-            check_random_plan(device, MOST, seed);
-            for (int i = 0; i < MOST; i++)
-                device[i]->driver->close(device[i]);
-        }
+    for (uint32_t seed = 1; seed <= 120; seed++) {
+        struct ash_device *device[MOST] = { rig_open("null", 1), lazy_open(0, PLENTY),
+            rig_open("cpu", 2), lazy_open(1, PLENTY) };
+        lazy_set_copying(device[1], (enum lazy_copying)(seed % 3));
+        lazy_set_copying(device[3], (enum lazy_copying)(seed / 3 % 3));
+        check_random_plan(device, MOST, seed);
+        for (int i = 0; i < MOST; i++)
+            device[i]->driver->close(device[i]);
+    }
 }
 
 /* The first is ahead of the second by as much as events let it, as nothing comes back to it. */
