@@ -108,8 +108,8 @@ struct ash_plan_summary {
     uint64_t mapped_bytes; /* weights used where they lie */
     uint64_t state_bytes;
     uint64_t arena_bytes;
-    uint64_t micro_bytes; /* as much again, for micro-batches */
-    int32_t micro_tokens; /* of one of those at most; 0 = there are none */
+    uint64_t micro_bytes;    /* as much again, for micro-batches */
+    int32_t micro_tokens;    /* of one of those at most; 0 = there are none */
     uint64_t unshared_bytes; /* what the arena would take without sharing by lifetime */
 };
 struct ash_plan_step {

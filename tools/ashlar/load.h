@@ -20,7 +20,8 @@ struct ash_loaded_model {
 /* What all of that reads, for the commands' lists of settings. */
 #define ASH_LOAD_SETTINGS                                                                          \
     "model", "device", "split", "device_memory", "threads", "kernels", "kernel_dir",               \
-        "pjrt_plugin", "batch_tokens", "micro_batch", "kv_type", "models_dir", "registry", "cache_dir"
+        "pjrt_plugin", "batch_tokens", "micro_batch", "kv_type", "models_dir", "registry",         \
+        "cache_dir"
 
 enum ash_status ash_load(
     struct ash_cli *cli, const struct ash_model_options *options, struct ash_loaded_model *out);
