@@ -240,7 +240,7 @@ static enum ash_status make_segments(struct ash_plan *plan)
 
 /* ---- Outputs ---- */
 
-/* Outputs are read where they are made; where the host cannot, in a copy. */
+/* Outputs are read where they are made; where the host cannot, in a copy: of parts of a batch, in the whole plan's. */
 static enum ash_status add_output(struct ash_plan *plan, ash_value index)
 {
     const struct plan_value *value = &plan->value[index];
@@ -248,11 +248,13 @@ static enum ash_status add_output(struct ash_plan *plan, ash_value index)
     *output = (struct plan_output){ .value = index, .tensor = value->tensor };
     if (output->tensor.data)
         return ASH_OK;
+    output->place = value->place;
+    if (plan->whole)
+        return ASH_OK;
     size_t bytes = ash_tensor_bytes(&output->tensor);
     output->copy = (struct ash_buffer){ .size_bytes = bytes, .host = ash_alloc_pages(bytes) };
     if (!output->copy.host)
         return ash_fail_memory(bytes, "an output");
-    output->place = value->place;
     output->tensor.data = output->copy.host;
     return ASH_OK;
 }

@@ -100,8 +100,7 @@ enum ash_status plan_pin_host(struct ash_plan *plan)
         ASH_TRY(pin_arena(plan, &plan->segment[s]));
         ASH_TRY(pin_staging(plan, &plan->segment[s]));
     }
-    /* What parts of batches put out is copied to the whole plan's (execute_micro.c). */
-    for (int32_t i = 0; i < plan->output_count && !plan->whole; i++) {
+    for (int32_t i = 0; i < plan->output_count; i++) {
         const struct plan_output *output = &plan->output[i];
         if (output->copy.host)
             ASH_TRY(pin(plan, plan->value[output->value].device, output->copy.host,
