@@ -27,20 +27,6 @@ static void close_devices(struct devices *devices)
         devices->item[i]->driver->close(devices->item[i]);
 }
 
-/* Nodes anywhere, but those of one state together. */
-static void place_at_random(const struct ash_graph *graph, uint32_t seed, int devices, int32_t *out)
-{
-    for (int32_t n = 0; n < ash_graph_nodes(graph); n++) {
-        const struct ash_graph_node *node = ash_graph_node_at(graph, n);
-        seed = seed * 1664525u + 1013904223u;
-        out[n] = (int32_t)((seed >> 16) % (uint32_t)devices);
-        for (int i = 0; i < 2; i++)
-            if (node->in[i] != NONE &&
-                ash_graph_value_at(graph, node->in[i])->kind == ASH_VALUE_STATE)
-                out[n] = node->in[i] % devices;
-    }
-}
-
 static void run(struct ash_plan *plan, int32_t tokens, int32_t first_position)
 {
     struct tiny_batch batch;
@@ -58,7 +44,7 @@ Test(devices, any_placement_gives_what_one_device_gives)
         ash_value outputs[8];
         int32_t placement[64];
         int count = rig_random(graph, seed, 40, false, outputs, 8);
-        place_at_random(graph, seed, devices.count, placement);
+        rig_place(graph, seed, devices.count, placement);
         struct ash_plan_options options = { .devices = devices.item,
             .device_count = devices.count,
             .placement = placement,
@@ -192,7 +178,7 @@ Test(devices, planning_survives_every_failed_allocation)
     ash_value outputs[4];
     int32_t placement[32];
     rig_random(graph, 11, 25, true, outputs, 4);
-    place_at_random(graph, 11, devices.count, placement);
+    rig_place(graph, 11, devices.count, placement);
     struct ash_plan_options options = { devices.item, devices.count, .placement = placement };
     rig_plan_with_failing_memory(graph, &options);
     ash_graph_destroy(graph);

@@ -60,19 +60,6 @@ static void take_part(
         out->output, out->span };
 }
 
-static void place_at_random(const struct ash_graph *graph, uint32_t seed, int devices, int32_t *out)
-{
-    for (int32_t n = 0; n < ash_graph_nodes(graph); n++) {
-        const struct ash_graph_node *node = ash_graph_node_at(graph, n);
-        seed = seed * 1664525u + 1013904223u;
-        out[n] = (int32_t)((seed >> 16) % (uint32_t)devices);
-        for (int i = 0; i < 2; i++)
-            if (node->in[i] != NONE &&
-                ash_graph_value_at(graph, node->in[i])->kind == ASH_VALUE_STATE)
-                out[n] = node->in[i] % devices;
-    }
-}
-
 /* One batch by `many`, and its parts one after the other by `one`, which has to come to the same. */
 static void check_batch(struct ash_plan *one, struct ash_plan *many,
     const struct mixed_batch *batch, int32_t micro_tokens, const ash_value *outputs, int count)
@@ -107,7 +94,7 @@ static void check_random_plan(struct ash_device *const *device, int devices, uin
     ash_value outputs[8];
     int32_t placement[64];
     int count = rig_random(graph, seed, 40, false, outputs, 8);
-    place_at_random(graph, seed, devices, placement);
+    rig_place(graph, seed, devices, placement);
     struct ash_plan_options options = {
         .devices = device, .device_count = devices, .placement = placement
     };

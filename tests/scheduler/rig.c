@@ -188,3 +188,16 @@ void rig_read(struct ash_plan *plan, ash_value value, int32_t tokens, float *out
     rig_must(found && found->dim[0] == tokens);
     memcpy(out, found->data, ash_tensor_bytes(found));
 }
+
+void rig_place(const struct ash_graph *graph, uint32_t seed, int devices, int32_t *out)
+{
+    for (int32_t n = 0; n < ash_graph_nodes(graph); n++) {
+        const struct ash_graph_node *node = ash_graph_node_at(graph, n);
+        seed = seed * 1664525u + 1013904223u;
+        out[n] = (int32_t)((seed >> 16) % (uint32_t)devices);
+        for (int i = 0; i < 2; i++)
+            if (node->in[i] != ASH_NO_VALUE &&
+                ash_graph_value_at(graph, node->in[i])->kind == ASH_VALUE_STATE)
+                out[n] = node->in[i] % devices;
+    }
+}

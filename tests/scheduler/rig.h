@@ -46,6 +46,9 @@ ash_value rig_add(struct ash_graph *graph, const char *name, const struct ash_op
 int rig_random(
     struct ash_graph *graph, uint32_t seed, int nodes, bool a8, ash_value *outputs, int capacity);
 
+/* A device for each node, drawn by `seed`: any of so many, but nodes of one state together. */
+void rig_place(const struct ash_graph *graph, uint32_t seed, int devices, int32_t *out);
+
 struct ash_plan *rig_plan(const struct ash_graph *graph, struct ash_device *device,
     const struct ash_plan_options *options);
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/support/clock_device.h"
 
+#include "tests/support/double_device.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,21 +32,9 @@ struct clock_device {
     uint64_t queued;
 };
 
-struct clock_buffer {
-    struct ash_buffer base;
-    char *memory;
-};
-
 static struct clock_device *of(const struct ash_device *device)
 {
     return (struct clock_device *)(uintptr_t)device;
-}
-
-static char *bytes_at(struct ash_place place)
-{
-    const struct ash_buffer *buffer = place.buffer;
-    char *memory = buffer->host ? buffer->host : ((const struct clock_buffer *)buffer)->memory;
-    return memory + place.offset_bytes;
 }
 
 static double at_least(double a, double b)
@@ -124,49 +114,15 @@ static enum ash_status clock_alloc(
     struct ash_device *device, size_t size_bytes, enum ash_memory_use use, struct ash_buffer **out)
 {
     (void)use;
-    struct clock_buffer *buffer = calloc(1, sizeof *buffer);
-    assert(buffer);
-    buffer->base = (struct ash_buffer){ .device = device, .size_bytes = size_bytes };
-    buffer->memory = calloc(1, size_bytes);
-    assert(buffer->memory);
-    buffer->base.host = of(device)->options.host ? buffer->memory : NULL;
-    *out = &buffer->base;
+    *out = double_alloc(device, size_bytes, of(device)->options.host);
     return ASH_OK;
-}
-
-static void clock_free(struct ash_buffer *buffer)
-{
-    if (buffer)
-        free(((struct clock_buffer *)buffer)->memory);
-    free(buffer);
-}
-
-static enum ash_status clock_load(struct ash_device *device, const struct ash_op *op,
-    const struct ash_args *args, struct ash_loaded **out)
-{
-    struct ash_tensor result;
-    (void)device;
-    ASH_TRY(ash_op_infer(op, args, &result));
-    if (result.rank && result.type != args->out.type)
-        return ash_fail(ASH_ERR_UNSUPPORTED, "%s: another type than infer()'s", op->name);
-    struct ash_loaded *loaded = calloc(1, sizeof *loaded);
-    assert(loaded);
-    *loaded = (struct ash_loaded){ .kernel = "reference", .activation = args->in[0].type };
-    *out = loaded;
-    return ASH_OK;
-}
-
-static void clock_unload(struct ash_device *device, struct ash_loaded *loaded)
-{
-    (void)device;
-    free(loaded);
 }
 
 static enum ash_status clock_upload(struct ash_device *device, const struct ash_loaded *loaded,
     int input, const struct ash_tensor *weight, struct ash_place to)
 {
     (void)device, (void)loaded, (void)input;
-    memcpy(bytes_at(to), weight->data, ash_tensor_bytes(weight));
+    memcpy(double_at(to), weight->data, ash_tensor_bytes(weight));
     return ASH_OK;
 }
 
@@ -174,16 +130,7 @@ static enum ash_status clock_launch(struct ash_device *device, const struct ash_
     const struct ash_batch *batch, const struct ash_event *after, int after_count,
     struct ash_event *done)
 {
-    struct ash_args args = step->args;
-    for (int i = 0; i < ASH_MAX_INPUTS; i++)
-        if (step->in[i].buffer)
-            args.in[i].data = bytes_at(step->in[i]);
-    if (step->out.buffer)
-        args.out.data = bytes_at(step->out);
-    ash_args_bind(&args, batch);
-    if (ash_op_rows(step->op, &args) > 0)
-        step->op->reference(&args);
-    double rows = args.out.rank ? (double)args.out.dim[0] : (double)batch->tokens;
+    double rows = (double)double_run(step, batch);
     take_time(of(device), STEPS, of(device)->options.row_s * rows, after, after_count, done);
     return ASH_OK;
 }
@@ -194,7 +141,7 @@ static enum ash_status clock_copy(struct ash_device *device, struct ash_place to
 {
     struct clock_device *self = of(device);
     int queue = to.buffer->device == device ? ARRIVALS : DEPARTURES;
-    memmove(bytes_at(to), bytes_at(from), size_bytes);
+    memmove(double_at(to), double_at(from), size_bytes);
     take_time(
         self, queue, (double)size_bytes / self->options.bytes_per_s, after, after_count, done);
     return ASH_OK;
@@ -217,9 +164,9 @@ static const struct ash_driver clock_driver = {
     .copies_to_peers = true,
     .close = clock_close,
     .alloc = clock_alloc,
-    .free = clock_free,
-    .load = clock_load,
-    .unload = clock_unload,
+    .free = double_free,
+    .load = double_load,
+    .unload = double_unload,
     .upload = clock_upload,
     .launch = clock_launch,
     .copy = clock_copy,

@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/support/lazy_device.h"
 
+#include "tests/support/double_device.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { MOST_QUEUED = 8192, MOST_AFTER = 4 };
-
-struct lazy_buffer {
-    struct ash_buffer base;
-    char *memory;
-};
 
 /* A launch, or a copy where `step` is NULL. */
 struct work {
@@ -63,13 +60,6 @@ static enum ash_status begin(struct lazy_device *self)
     return fail(self);
 }
 
-static char *bytes_at(struct ash_place place)
-{
-    const struct ash_buffer *buffer = place.buffer;
-    char *memory = buffer->host ? buffer->host : ((const struct lazy_buffer *)buffer)->memory;
-    return memory + place.offset_bytes;
-}
-
 static enum ash_status lazy_alloc(
     struct ash_device *device, size_t size_bytes, enum ash_memory_use use, struct ash_buffer **out)
 {
@@ -78,42 +68,15 @@ static enum ash_status lazy_alloc(
     if (size_bytes > device->info.memory_bytes)
         return ash_fail(
             ASH_ERR_NO_MEMORY, "lazy:%d has no %zu bytes", device->info.index, size_bytes);
-    struct lazy_buffer *buffer = calloc(1, sizeof *buffer);
-    assert(buffer);
-    buffer->base = (struct ash_buffer){ .device = device, .size_bytes = size_bytes };
-    buffer->memory = aligned_alloc(64, (size_bytes + 63) / 64 * 64);
-    assert(buffer->memory);
-    memset(buffer->memory, 0, size_bytes);
-    *out = &buffer->base;
+    *out = double_alloc(device, size_bytes, false);
     return ASH_OK;
-}
-
-static void lazy_free(struct ash_buffer *buffer)
-{
-    if (buffer)
-        free(((struct lazy_buffer *)buffer)->memory);
-    free(buffer);
 }
 
 static enum ash_status lazy_load(struct ash_device *device, const struct ash_op *op,
     const struct ash_args *args, struct ash_loaded **out)
 {
-    struct ash_tensor result;
     ASH_TRY(begin(of(device)));
-    ASH_TRY(ash_op_infer(op, args, &result));
-    if (result.rank && result.type != args->out.type)
-        return ash_fail(ASH_ERR_UNSUPPORTED, "%s: another type than infer()'s", op->name);
-    struct ash_loaded *loaded = calloc(1, sizeof *loaded);
-    assert(loaded);
-    *loaded = (struct ash_loaded){ .kernel = "reference", .activation = args->in[0].type };
-    *out = loaded;
-    return ASH_OK;
-}
-
-static void lazy_unload(struct ash_device *device, struct ash_loaded *loaded)
-{
-    (void)device;
-    free(loaded);
+    return double_load(device, op, args, out);
 }
 
 static enum ash_status lazy_upload(struct ash_device *device, const struct ash_loaded *loaded,
@@ -121,22 +84,8 @@ static enum ash_status lazy_upload(struct ash_device *device, const struct ash_l
 {
     (void)loaded, (void)input;
     ASH_TRY(begin(of(device)));
-    memcpy(bytes_at(to), weight->data, ash_tensor_bytes(weight));
+    memcpy(double_at(to), weight->data, ash_tensor_bytes(weight));
     return ASH_OK;
-}
-
-static void run_step(const struct work *work)
-{
-    const struct ash_step *step = work->step;
-    struct ash_args args = step->args;
-    for (int i = 0; i < ASH_MAX_INPUTS; i++)
-        if (step->in[i].buffer)
-            args.in[i].data = bytes_at(step->in[i]);
-    if (step->out.buffer)
-        args.out.data = bytes_at(step->out);
-    ash_args_bind(&args, work->batch);
-    if (ash_op_rows(step->op, &args) > 0)
-        step->op->reference(&args);
 }
 
 /* Runs it, or drops it where what it waits for has failed. */
@@ -146,7 +95,7 @@ static enum ash_status run_work(const struct work *work)
         if (work->after[i].device)
             ASH_TRY(work->after[i].device->driver->wait(work->after[i].device, work->after[i]));
     if (work->step)
-        run_step(work);
+        (void)double_run(work->step, work->batch);
     else
         memmove(work->to, work->from, work->size_bytes);
     return ASH_OK;
@@ -200,7 +149,7 @@ static enum ash_status lazy_copy(struct ash_device *device, struct ash_place to,
     assert(to.buffer->device == device || to.buffer->host);
     assert(from.buffer->device == device || from.buffer->host);
     self->copies++;
-    struct work work = { .to = bytes_at(to), .from = bytes_at(from), .size_bytes = size_bytes };
+    struct work work = { .to = double_at(to), .from = double_at(from), .size_bytes = size_bytes };
     int index = to.buffer->device == device ? ARRIVALS : DEPARTURES;
     if (self->copying == LAZY_COPIES_IN_ORDER)
         index = STEPS;
@@ -217,9 +166,9 @@ static const struct ash_driver lazy_driver = {
     .name = "lazy",
     .close = lazy_close,
     .alloc = lazy_alloc,
-    .free = lazy_free,
+    .free = double_free,
     .load = lazy_load,
-    .unload = lazy_unload,
+    .unload = double_unload,
     .upload = lazy_upload,
     .launch = lazy_launch,
     .copy = lazy_copy,
